@@ -1,0 +1,112 @@
+"""What a step asks of a device, what a node offers, and which queue carries the bell between them."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from ovfarm.shapes import Document, Name, Text
+
+WAKE_TASK = "ovfarm.wake"
+
+
+class Device(StrEnum):
+    """A class of devices; ``auto`` is any node that can serve the step."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+    NPU = "npu"
+    AUTO = "auto"
+
+
+def _modern(value: object) -> object:
+    """Name today's device for the names that tutorials still use."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    if text in {"vpu", "myriad", "hddl", "keembay"}:
+        raise ValueError("VPU devices left OpenVINO with 2023.0; its successor is named 'npu'")
+    return text
+
+
+DeviceName = Annotated[Device, BeforeValidator(_modern)]
+
+
+class Isa(StrEnum):
+    """Instruction-set features that change which kernels run, and so speed and rounding."""
+
+    AVX2 = "avx2"
+    AVX512 = "avx512f"
+    VNNI = "avx512_vnni"
+    AVX_VNNI = "avx_vnni"
+    BF16 = "avx512_bf16"
+    FP16 = "avx512_fp16"
+    AMX_INT8 = "amx_int8"
+    AMX_BF16 = "amx_bf16"
+    NEON = "asimd"
+
+
+class Need(Document):
+    """What a step asks of the node that runs it. Memory is in whole GiB."""
+
+    device: DeviceName = Device.CPU
+    pool: Name | None = None
+    memory_gib: Annotated[int, Field(ge=1, le=4096)] | None = None
+    isa: tuple[Isa, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The canonical text: equal needs have equal keys, and steps are queued by it."""
+        parts = [str(self.device)]
+        if self.pool:
+            parts.append(f"pool={self.pool}")
+        if self.memory_gib:
+            parts.append(f"memory={self.memory_gib}")
+        parts += [f"isa={feature}" for feature in sorted(set(self.isa))]
+        return "/".join(parts)
+
+    @property
+    def queue(self) -> str:
+        """The Celery queue whose workers are rung for it; a ring too many is harmless."""
+        device = Device.CPU if self.device is Device.AUTO else self.device
+        return f"{device}.{self.pool}" if self.pool else str(device)
+
+
+class Versions(Document):
+    """The tools on a node, as their packages name them."""
+
+    openvino: str
+    nncf: str
+    python: str
+
+
+class Offer(Document):
+    """What one node has: one device of one host. Memory is in bytes, quota in cores."""
+
+    device: Device
+    device_name: Text
+    openvino_device: str = "CPU"
+    architecture: Text = ""
+    capabilities: tuple[str, ...] = ()
+    default_precision: str = "f32"
+    isa: tuple[Isa, ...] = ()
+    memory_bytes: int = Field(ge=0)
+    cores: float = Field(gt=0)
+    pools: tuple[Name, ...] = ()
+    versions: Versions
+    sandbox: str = "none"
+    emulated: bool = False
+
+    def fits(self, need: Need) -> bool:
+        """Tell whether this node may run a step with ``need``."""
+        return (
+            need.device in {Device.AUTO, self.device}
+            and (need.pool is None or need.pool in self.pools)
+            and (need.memory_gib or 0) << 30 <= self.memory_bytes
+            and set(need.isa) <= set(self.isa)
+        )
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The Celery queues that this node listens to."""
+        return (str(self.device), *(f"{self.device}.{pool}" for pool in self.pools))

@@ -1,0 +1,83 @@
+"""The same work on the same bytes has the same name.
+
+A step's key covers its kind and version, its parameters, the canonical digests of its inputs by
+role, the tools that do the work, and the place, as far as the place changes the outcome.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from ovfarm.hardware import Offer
+from ovfarm.recipes import Evaluate, Kind, StepParams
+from ovfarm.results import Manifest
+from ovfarm.shapes import Document
+
+_EDGES = {"name", "model", "reference"}
+
+
+def canonical_json(value: JsonValue) -> bytes:
+    """Return the one spelling of a JSON value: sorted keys, no white space, UTF-8."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def digest_of(value: JsonValue) -> str:
+    """Return the sha256 of a JSON value's canonical spelling."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """Return the digest of a set of files: names and contents."""
+    return digest_of({name: entry.digest for name, entry in manifest.files.items()})
+
+
+def normalised(params: StepParams) -> dict[str, JsonValue]:
+    """Return the parameters that change the outcome; names of steps do not."""
+    return {k: v for k, v in params.model_dump(mode="json").items() if k not in _EDGES}
+
+
+def document_digest(document: Document) -> str:
+    """Return the digest of a document's canonical spelling."""
+    return digest_of(document.model_dump(mode="json"))
+
+
+def _tools(kind: Kind, offer: Offer) -> dict[str, JsonValue]:
+    if kind in {Kind.QUANTIZE, Kind.COMPRESS, Kind.PACKAGE}:
+        return {"openvino": offer.versions.openvino, "nncf": offer.versions.nncf}
+    return {"openvino": offer.versions.openvino}
+
+
+def _place(params: StepParams, offer: Offer) -> JsonValue:
+    """Return what of the node changes the outcome of this step."""
+    isa: list[JsonValue] = [str(feature) for feature in sorted(offer.isa)]
+    match params.kind:
+        case Kind.CONVERT | Kind.PACKAGE:
+            return None
+        case Kind.QUANTIZE | Kind.COMPRESS:
+            return {"architecture": offer.architecture, "isa": isa}
+        case Kind.EVALUATE:
+            assert isinstance(params, Evaluate)
+            precision = "f32" if params.precision == "f32" else offer.default_precision
+            return {"device": offer.device_name, "isa": isa, "precision": precision}
+        case Kind.BENCHMARK | Kind.PROBE:
+            return document_digest(offer)
+
+
+def step_key(params: StepParams, inputs: Mapping[str, str], offer: Offer) -> str:
+    """Return the name of this work: equal keys mean that the result can be reused.
+
+    ``inputs`` maps each role to the canonical digest of what is in it.
+    """
+    return digest_of(
+        {
+            "kind": str(params.kind),
+            "version": params.step_version,
+            "params": normalised(params),
+            "inputs": dict(inputs),
+            "tools": _tools(params.kind, offer),
+            "place": _place(params, offer),
+        }
+    )

@@ -1,0 +1,105 @@
+"""What steps find out: measurements with their conditions, progress, and the files they made."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from ovfarm.shapes import Digest, Document, FileName
+
+
+class Unit(StrEnum):
+    """The units of measurements."""
+
+    RATIO = "ratio"
+    MILLISECONDS = "ms"
+    SECONDS = "s"
+    BYTES = "bytes"
+    COUNT = "count"
+    DISTANCE = "distance"
+    PER_SECOND = "per_second"
+
+
+class Verdict(StrEnum):
+    """What a comparison allows one to say."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    EQUIVALENT = "equivalent"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Conditions(Document):
+    """What a measurement was taken under, as read back from the compiled model where possible."""
+
+    device: str = ""
+    precision: str = ""
+    batch: int | None = None
+    threads: int | None = None
+    streams: int | None = None
+    samples: int | None = None
+    load_average: float | None = None
+    properties: dict[str, str] = {}
+
+
+class Measurement(Document):
+    """One number: name, value, unit, its 95 % interval, its conditions and the file of raw samples.
+
+    ``subject`` says which arm or variant it is of (``candidate``, ``reference_f32`` …).
+    """
+
+    name: str
+    subject: str = "candidate"
+    value: float
+    unit: Unit
+    ci_low: float | None = None
+    ci_high: float | None = None
+    conditions: Conditions = Conditions()
+    samples: FileName | None = None
+
+
+class Progress(Document):
+    """How far the child is, in its own words; ``eta_s`` is worked out by the parent."""
+
+    stage: str = Field(max_length=60)
+    done: int = Field(ge=0)
+    total: int = Field(ge=0)
+    eta_s: float | None = None
+
+
+class Note(Document):
+    """Something the user should know although the step succeeded."""
+
+    code: str
+    message: str = Field(max_length=1000)
+
+
+class StepResult(Document):
+    """What a step returns; the files that it wrote are collected by the parent.
+
+    ``canonical_digest`` is the meaning of the model it made (names of generated layers left out), by
+    which later steps are keyed; ``element_types`` counts the constants of that model by type.
+    """
+
+    measurements: tuple[Measurement, ...] = ()
+    verdict: Verdict | None = None
+    notes: tuple[Note, ...] = ()
+    canonical_digest: Digest | None = None
+    element_types: dict[str, int] = {}
+
+
+class FileEntry(Document):
+    """One file of a manifest: its bytes by sha256, and their number."""
+
+    digest: Digest
+    size: int = Field(ge=0)
+
+
+class Manifest(Document):
+    """An immutable set of files: a model, a dataset, or what a step produced."""
+
+    files: dict[FileName, FileEntry] = Field(min_length=1, max_length=10_000)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(entry.size for entry in self.files.values())

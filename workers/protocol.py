@@ -1,0 +1,132 @@
+"""What crosses the socket between a node and its children, and what a step sees of the world."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from ovfarm.errors import OvfarmError
+from ovfarm.failures import Failure, FailureClass, FailureCode
+from ovfarm.hardware import Offer
+from ovfarm.recipes import StepParams
+from ovfarm.results import Progress, StepResult
+from ovfarm.shapes import Document
+
+
+class ChildLimits(Document):
+    """What one child may use. Zero or None means no limit of that sort."""
+
+    timeout_s: float = 3600
+    memory_bytes: int | None = None
+    file_bytes: int | None = None
+    open_files: int = 1024
+    processes: int | None = None
+
+
+class StepRequest(Document):
+    """One step to run: parameters, a folder for each input role, a folder for the outputs."""
+
+    request: Literal["step"] = "step"
+    params: StepParams
+    inputs: dict[str, Path] = {}
+    parts: dict[str, str] = {}
+    outputs: Path
+    log: Path
+    openvino_device: str = "CPU"
+    threads: int = 0
+    limits: ChildLimits = ChildLimits()
+
+
+class InventoryRequest(Document):
+    """Ask a child what the machine offers; ``device`` is OpenVINO's name of it."""
+
+    request: Literal["inventory"] = "inventory"
+    device: str = "CPU"
+    log: Path
+    limits: ChildLimits = ChildLimits(timeout_s=120)
+
+
+Request = Annotated[StepRequest | InventoryRequest, Field(discriminator="request")]
+
+
+class ProgressFrame(Document):
+    """The child is this far."""
+
+    frame: Literal["progress"] = "progress"
+    progress: Progress
+
+
+class ResultFrame(Document):
+    """The step succeeded."""
+
+    frame: Literal["result"] = "result"
+    result: StepResult
+
+
+class FailureFrame(Document):
+    """The step failed, and says how."""
+
+    frame: Literal["failure"] = "failure"
+    failure: Failure
+
+
+class InventoryFrame(Document):
+    """What the machine offers."""
+
+    frame: Literal["inventory"] = "inventory"
+    offer: Offer
+
+
+Frame = Annotated[
+    ProgressFrame | ResultFrame | FailureFrame | InventoryFrame, Field(discriminator="frame")
+]
+REQUEST: TypeAdapter[StepRequest | InventoryRequest] = TypeAdapter(Request)
+FRAME: TypeAdapter[ProgressFrame | ResultFrame | FailureFrame | InventoryFrame] = TypeAdapter(Frame)
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A step's whole world: local folders by role, a device, and a way to say how far it is.
+
+    ``inputs`` maps a role (``model``, ``reference``, ``calibration``, ``evaluation``, ``recipe``) to a
+    folder; ``parts`` says which rows of a dataset role count (``ovfarm.jobs.Part``); ``threads`` is 0
+    for the device's default.
+    """
+
+    inputs: dict[str, Path]
+    outputs: Path
+    report: Report
+    parts: dict[str, str]
+    openvino_device: str = "CPU"
+    threads: int = 0
+
+
+class StepFailed(OvfarmError):
+    """A step ended without a result, for a reason that it can name."""
+
+    code = "step_failed"
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message, code=failure.code, hint=failure.hint)
+        self.failure = failure
+
+
+def failed(
+    failure_class: FailureClass,
+    code: FailureCode,
+    message: str,
+    *,
+    hint: str | None = None,
+    evidence: str | None = None,
+) -> StepFailed:
+    """Return the exception to raise for a failure, with the tool's words cut to a bearable length."""
+    shown = evidence[:4000] if evidence else None
+    return StepFailed(
+        Failure(
+            failure_class=failure_class, code=code, message=message[:2000], hint=hint, evidence=shown
+        )
+    )
