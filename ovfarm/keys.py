@@ -20,7 +20,9 @@ _EDGES = {"name", "model", "reference"}
 
 def canonical_json(value: JsonValue) -> bytes:
     """Return the one spelling of a JSON value: sorted keys, no white space, UTF-8."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
     return text.encode()
 
 

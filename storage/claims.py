@@ -1,0 +1,226 @@
+"""A claim: the right to run one attempt of one step, taken fairly, alone and for a limited time.
+
+Claims of one device class are serialised by its clock's row, so quotas and fairness hold exactly.
+The next team is the one with the least virtual time (start-time fair queueing; Goyal, Vin, Cheng,
+SIGCOMM 1996); within a team rank decides, then age.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from ovfarm.hardware import Device
+from ovfarm.jobs import Cache
+from ovfarm.policy import charge
+from ovfarm.recipes import Kind, StepParams
+from ovfarm.states import StepEvent, StepState, step_sources, step_target
+from storage.columns import db_now
+from storage.events import record
+from storage.jobs import start
+from storage.nodes import NodeIdentity
+from storage.tables import Attempt, DeviceClock, Host, Job, NodeNeed, Share, Step, Team
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one attempt; every write of its holder is guarded by ``id``."""
+
+    id: UUID
+    step_id: UUID
+    job_id: UUID
+    team_id: UUID
+    name: str
+    attempt: int
+    max_attempts: int
+    params: StepParams
+    lineage: tuple[StepParams, ...]
+    timeout_s: float
+    memory_gib: int | None
+    cache: Cache
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    step: Step
+    start: float
+    weight: float
+
+
+def claim(session: Session, node: NodeIdentity, lease_s: float) -> Claim | None:
+    """Take the step that this node should run next, or None when there is none for it now."""
+    clock = session.execute(
+        select(DeviceClock.virtual_time)
+        .where(DeviceClock.device == node.offer.device)
+        .with_for_update()
+    ).scalar_one()
+    reserved_for = _lock_host(session, node.host)
+    busy, exclusive = _load(session, node.host)
+    if exclusive:
+        return None
+    candidate = _next(session, node, clock, reserved_for)
+    if candidate is None:
+        return None
+    if candidate.step.kind is Kind.BENCHMARK and busy:
+        _reserve(session, node.host, candidate.step.id, lease_s)
+        return None
+    return _take(session, node, candidate, lease_s)
+
+
+def _lock_host(session: Session, name: str) -> UUID | None:
+    """Lock a host's row and return the benchmark that it is kept free for, if that still waits."""
+    session.execute(select(Host.name).where(Host.name == name).with_for_update())
+    return session.execute(
+        select(Step.id)
+        .join(Host, Host.reserved_for == Step.id)
+        .where(Host.name == name, Step.state == StepState.QUEUED, Host.reserved_until > db_now())
+    ).scalar_one_or_none()
+
+
+def _load(session: Session, host: str) -> tuple[int, int]:
+    """Return how many steps run on a host, and how many of them are to be alone there."""
+    alone = Attempt.exclusive.is_(True)
+    busy, exclusive = session.execute(
+        select(func.count(), func.count().filter(alone))
+        .select_from(Attempt)
+        .join(Step, Step.claim_id == Attempt.claim_id)
+        .where(Attempt.host == host, Step.state == StepState.RUNNING)
+    ).one()
+    return busy, exclusive
+
+
+def _reserve(session: Session, host: str, step_id: UUID, lease_s: float) -> None:
+    """Keep a host free for a benchmark: what runs there ends, and nothing new starts."""
+    session.execute(
+        update(Host)
+        .where(Host.name == host)
+        .values(reserved_for=step_id, reserved_until=db_now(lease_s))
+    )
+
+
+def _next(
+    session: Session, node: NodeIdentity, clock: float, reserved_for: UUID | None
+) -> _Candidate | None:
+    """Return the first step, in fair order, that this node can run."""
+    served = select(NodeNeed.need_key).where(NodeNeed.node_id == node.id)
+    needs = tuple(session.execute(served).scalars())
+    running = _running(session, node.offer.device)
+    # Ordering by max(virtual time, clock) and then by virtual time is ordering by virtual time.
+    shares = session.execute(
+        select(Share.virtual_time, Team.id, Team.weight, Team.max_running)
+        .join(Team, Team.id == Share.team_id)
+        .where(Share.device == node.offer.device)
+        .order_by(Share.virtual_time, Team.id)
+    )
+    for virtual_time, team_id, weight, max_running in shares:
+        if max_running is not None and running.get(team_id, 0) >= max_running:
+            continue
+        step = _first(session, team_id, needs, reserved_for)
+        if step is not None:
+            return _Candidate(step=step, start=max(virtual_time, clock), weight=weight)
+    return None
+
+
+def _running(session: Session, device: Device) -> dict[UUID, int]:
+    rows = session.execute(
+        select(Step.team_id, func.count())
+        .where(Step.state == StepState.RUNNING, Step.running_on == device)
+        .group_by(Step.team_id)
+    )
+    return {team_id: count for team_id, count in rows}
+
+
+def _first(
+    session: Session, team_id: UUID, needs: Collection[str], reserved_for: UUID | None
+) -> Step | None:
+    """Return a team's next step: one index probe for each need, whatever the queue's length."""
+    found: list[Step] = []
+    for need_key in needs:
+        probe = (
+            select(Step)
+            .where(
+                Step.state == StepState.QUEUED, Step.team_id == team_id, Step.need_key == need_key
+            )
+            .order_by(Step.rank, Step.seq)
+            .limit(1)
+        )
+        if reserved_for is not None:
+            probe = probe.where(Step.id == reserved_for)
+        found += session.execute(probe).scalars()
+    return min(found, key=lambda step: (step.rank, step.seq), default=None)
+
+
+def _take(
+    session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: float
+) -> Claim | None:
+    """Charge the team, lock the job, and make the step this node's; None when it was cancelled."""
+    step, claim_id = candidate.step, uuid4()
+    job = session.execute(select(Job).where(Job.id == step.job_id).with_for_update()).scalar_one()
+    attempt = session.execute(
+        update(Step)
+        .where(Step.id == step.id, Step.state.in_(step_sources(StepEvent.CLAIM)))
+        .values(
+            state=step_target(StepEvent.CLAIM),
+            attempt=Step.attempt + 1,
+            claim_id=claim_id,
+            node_id=node.id,
+            running_on=node.offer.device,
+            lease_until=db_now(lease_s),
+            started_at=db_now(),
+        )
+        .returning(Step.attempt)
+        .execution_options(synchronize_session=False)
+    ).scalar_one_or_none()
+    if attempt is None:
+        return None
+    _charge(session, node, candidate)
+    session.execute(
+        insert(Attempt).values(
+            claim_id=claim_id,
+            step_id=step.id,
+            number=attempt,
+            node_id=node.id,
+            host=node.host,
+            exclusive=step.kind is Kind.BENCHMARK,
+            charged_s=step.estimate_s,
+            started_at=db_now(),
+        )
+    )
+    start(session, job.id)
+    record(
+        session,
+        job.id,
+        StepEvent.CLAIM,
+        step_id=step.id,
+        claim_id=claim_id,
+        attempt=attempt,
+        reason=node.name,
+    )
+    return Claim(
+        id=claim_id,
+        step_id=step.id,
+        job_id=job.id,
+        team_id=step.team_id,
+        name=step.name,
+        attempt=attempt,
+        max_attempts=step.max_attempts,
+        params=step.params,
+        lineage=step.lineage,
+        timeout_s=step.timeout_s,
+        memory_gib=job.spec.limits.memory_gib,
+        cache=job.spec.cache,
+    )
+
+
+def _charge(session: Session, node: NodeIdentity, candidate: _Candidate) -> None:
+    device = node.offer.device
+    session.execute(
+        update(DeviceClock).where(DeviceClock.device == device).values(virtual_time=candidate.start)
+    )
+    session.execute(
+        update(Share)
+        .where(Share.team_id == candidate.step.team_id, Share.device == device)
+        .values(virtual_time=charge(candidate.start, candidate.step.estimate_s, candidate.weight))
+    )

@@ -1,0 +1,192 @@
+"""How a job comes in and how it ends: submit, cancel, and the rules that end it by its steps."""
+
+from collections.abc import Collection
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from ovfarm.errors import Conflict, InvalidInput, NotFound
+from ovfarm.hardware import Device
+from ovfarm.jobs import JobSpec, JobView
+from ovfarm.plan import Edge, PlannedStep, plan, resolve
+from ovfarm.policy import ESTIMATE_S
+from ovfarm.shapes import public_id
+from ovfarm.states import JOB_ENDED, JobEvent, JobState, StepState, job_sources, job_target
+from storage import catalog
+from storage.columns import db_now
+from storage.database import ring_after_commit
+from storage.events import record
+from storage.nodes import ask_for
+from storage.queries import job as job_view
+from storage.rows import insert_once
+from storage.steps import cancel_waiting
+from storage.tables import Job, Share, Step, StepEdge
+
+
+def submit(session: Session, team: UUID, spec: JobSpec) -> JobView:
+    """Plan a job, write it with all its steps, and ring for those that can start.
+
+    Raises InvalidInput with a pointer into the spec.
+    """
+    steps = plan(spec)
+    _check_references(session, team, spec)
+    ask_for(session, [step.need for step in steps])
+    for device in (Device.CPU, Device.GPU, Device.NPU):
+        insert_once(session, Share, team_id=team, device=device, virtual_time=0.0)
+    job_id = uuid4()
+    session.execute(
+        insert(Job).values(
+            id=job_id,
+            team_id=team,
+            spec_version=spec.spec_version,
+            spec=spec,
+            recipe=resolve(spec),
+            state=JobState.QUEUED,
+            revision=1,
+            events=0,
+            cancel_requested=False,
+            created_at=db_now(),
+        )
+    )
+    _write_steps(session, team, job_id, spec, steps)
+    return job_view(session, team, job_id)
+
+
+def _check_references(session: Session, team: UUID, spec: JobSpec) -> None:
+    data = spec.data
+    wanted = (("/data/calibration", data.calibration), ("/data/evaluation", data.evaluation))
+    try:
+        pointer = "/model"
+        if spec.model:
+            catalog.model(session, team, spec.model)
+        for pointer, reference in wanted:
+            if reference:
+                catalog.dataset(session, team, reference.dataset)
+    except NotFound as missing:
+        raise InvalidInput(
+            missing.message, pointer=pointer, code="unknown_reference", hint=missing.hint
+        ) from missing
+
+
+def _write_steps(
+    session: Session, team: UUID, job_id: UUID, spec: JobSpec, steps: Collection[PlannedStep]
+) -> None:
+    ids = {step.name: uuid4() for step in steps}
+    for ordinal, step in enumerate(steps):
+        sources = {edge.step for edge in step.edges.values() if edge.step}
+        _write_step(session, team, job_id, spec, step, ids[step.name], ordinal, len(sources))
+        if not sources:
+            ring_after_commit(session, step.need.queue)
+    for step in steps:
+        for role, edge in step.edges.items():
+            _write_edge(session, ids, ids[step.name], role, edge)
+
+
+def _write_step(  # noqa: PLR0913 - one row, one place
+    session: Session,
+    team: UUID,
+    job_id: UUID,
+    spec: JobSpec,
+    step: PlannedStep,
+    step_id: UUID,
+    ordinal: int,
+    waiting: int,
+) -> None:
+    session.execute(
+        insert(Step).values(
+            id=step_id,
+            team_id=team,
+            job_id=job_id,
+            ordinal=ordinal,
+            name=step.name,
+            kind=step.params.kind,
+            step_version=step.params.step_version,
+            params=step.params,
+            lineage=step.lineage,
+            need_key=step.need.key,
+            state=StepState.BLOCKED if waiting else StepState.QUEUED,
+            rank=-spec.priority,
+            waiting=waiting,
+            attempt=0,
+            max_attempts=spec.limits.max_attempts,
+            timeout_s=spec.limits.step_timeout_s,
+            estimate_s=ESTIMATE_S[step.params.kind],
+            cached=False,
+            created_at=db_now(),
+            queued_at=None if waiting else db_now(),
+        )
+    )
+
+
+def _write_edge(
+    session: Session, ids: dict[str, UUID], step_id: UUID, role: str, edge: Edge
+) -> None:
+    session.execute(
+        insert(StepEdge).values(
+            step_id=step_id,
+            role=role,
+            source_id=ids[edge.step] if edge.step else None,
+            model_id=edge.model,
+            dataset_id=edge.dataset,
+            part=edge.part,
+        )
+    )
+
+
+def cancel(session: Session, team: UUID, job_id: UUID) -> JobView:
+    """Ask for a job to end: what waits ends now, what runs within a heartbeat. Asking twice is fine.
+
+    Raises NotFound, or Conflict when the job has ended otherwise.
+    """
+    state = session.execute(
+        select(Job.state).where(Job.id == job_id, Job.team_id == team).with_for_update()
+    ).scalar_one_or_none()
+    if state is None:
+        raise NotFound(f"there is no job {public_id('job', job_id)}", hint="list yours: jobs ls")
+    if state is JobState.CANCELLED:
+        return job_view(session, team, job_id)
+    if state in JOB_ENDED:
+        raise Conflict(f"the job has {state} already, so it cannot be cancelled", code="job_ended")
+    session.execute(update(Job).where(Job.id == job_id).values(cancel_requested=True))
+    cancel_waiting(session, job_id, reason="cancelled by request")
+    settle(session, job_id)
+    return job_view(session, team, job_id)
+
+
+def settle(session: Session, job_id: UUID) -> None:
+    """End a job when all its steps have ended. The caller holds the job's row lock."""
+    steps = session.execute(
+        select(Step.state, Step.failure)
+        .where(Step.job_id == job_id)
+        .order_by(Step.finished_at, Step.ordinal)
+    ).all()
+    states = {state for state, _ in steps}
+    if states & {StepState.BLOCKED, StepState.QUEUED, StepState.RUNNING}:
+        return
+    failure = next((failure for state, failure in steps if state is StepState.FAILED), None)
+    event = JobEvent.SUCCEED
+    if failure:
+        event = JobEvent.FAIL
+    elif StepState.CANCELLED in states:
+        event = JobEvent.CANCEL
+    ended = session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.state.in_(job_sources(event)))
+        .values(state=job_target(event), failure=failure, finished_at=db_now())
+        .returning(Job.id)
+    )
+    if ended.first():
+        record(session, job_id, event)
+
+
+def start(session: Session, job_id: UUID) -> None:
+    """Note that the first step of a job runs. The caller holds the job's row lock."""
+    started = session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.state == JobState.QUEUED)
+        .values(state=job_target(JobEvent.START), started_at=db_now())
+        .returning(Job.id)
+    )
+    if started.first():
+        record(session, job_id, JobEvent.START)

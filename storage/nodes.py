@@ -1,0 +1,131 @@
+"""Nodes: who is in the pool, what each offers, and which needs each serves."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from ovfarm.hardware import Need, Offer
+from ovfarm.jobs import NodeState, NodeView
+from ovfarm.states import StepState
+from storage.columns import db_now
+from storage.rows import insert_once
+from storage.tables import DeviceClock, Host, NeedRow, Node, NodeNeed, Step
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """What a worker process needs to know of itself in order to claim."""
+
+    id: UUID
+    name: str
+    host: str
+    offer: Offer
+
+
+def register(session: Session, name: str, host: str, offer: Offer, slots: int) -> NodeIdentity:
+    """Put a node into the pool, or put it back after a restart, and match it with all known needs."""
+    insert_once(session, Host, name=host)
+    insert_once(session, DeviceClock, device=offer.device, virtual_time=0.0)
+    insert_once(
+        session,
+        Node,
+        id=uuid4(),
+        name=name,
+        host=host,
+        device=offer.device,
+        state=NodeState.ONLINE,
+        offer=offer,
+        slots=slots,
+        started_at=db_now(),
+        seen_at=db_now(),
+    )
+    node_id = session.execute(
+        update(Node)
+        .where(Node.name == name)
+        .values(
+            host=host,
+            device=offer.device,
+            state=NodeState.ONLINE,
+            offer=offer,
+            slots=slots,
+            started_at=db_now(),
+            seen_at=db_now(),
+        )
+        .returning(Node.id)
+    ).scalar_one()
+    _match_node(session, node_id, offer)
+    return NodeIdentity(id=node_id, name=name, host=host, offer=offer)
+
+
+def _match_node(session: Session, node_id: UUID, offer: Offer) -> None:
+    session.execute(delete(NodeNeed).where(NodeNeed.node_id == node_id))
+    for row in session.execute(select(NeedRow)).scalars():
+        if offer.fits(row.need):
+            insert_once(session, NodeNeed, node_id=node_id, need_key=row.key)
+
+
+def ask_for(session: Session, needs: Collection[Need]) -> None:
+    """Make needs known, and match the new ones with the nodes that there are."""
+    for need in {need.key: need for need in needs}.values():
+        added = insert_once(session, NeedRow, key=need.key, need=need, created_at=db_now())
+        if not added:
+            continue
+        for node in session.execute(select(Node)).scalars():
+            if node.offer.fits(need):
+                insert_once(session, NodeNeed, node_id=node.id, need_key=need.key)
+
+
+def beat(session: Session, node_id: UUID) -> NodeState:
+    """Note that a node is alive and return the state that it should be in."""
+    state = session.execute(
+        update(Node).where(Node.id == node_id).values(seen_at=db_now()).returning(Node.state)
+    ).scalar_one()
+    if state is not NodeState.LOST:
+        return state
+    session.execute(update(Node).where(Node.id == node_id).values(state=NodeState.ONLINE))
+    return NodeState.ONLINE
+
+
+def set_state(session: Session, node_id: UUID, state: NodeState) -> None:
+    """Say how a node stands."""
+    session.execute(update(Node).where(Node.id == node_id).values(state=state))
+
+
+def mark_lost(session: Session, silent_for_s: float) -> int:
+    """Mark the nodes that have said nothing for so long; returns their number."""
+    lost = session.execute(
+        update(Node)
+        .where(
+            Node.state.in_({NodeState.ONLINE, NodeState.DRAINING}),
+            Node.seen_at < db_now(-silent_for_s),
+        )
+        .values(state=NodeState.LOST)
+        .returning(Node.id)
+    )
+    return len(lost.all())
+
+
+def nodes(session: Session) -> tuple[NodeView, ...]:
+    """Return all nodes by name, with the names of the steps that each runs."""
+    running: dict[UUID, list[str]] = {}
+    for node_id, name in session.execute(
+        select(Step.node_id, Step.name).where(Step.state == StepState.RUNNING)
+    ):
+        if node_id:
+            running.setdefault(node_id, []).append(name)
+    return tuple(
+        NodeView(
+            id=row.id,
+            name=row.name,
+            host=row.host,
+            state=row.state,
+            offer=row.offer,
+            running=tuple(running.get(row.id, ())),
+            started_at=row.started_at,
+            seen_at=row.seen_at,
+        )
+        for row in session.execute(select(Node).order_by(Node.name)).scalars()
+    )

@@ -1,0 +1,238 @@
+"""How an attempt ends: every write is guarded by its claim, its state and its lease.
+
+A guard that finds no row raises LeaseLost, which rolls the whole transaction back: a zombie writes
+nothing. Lock order: team share, job, step.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from ovfarm.errors import LeaseLost
+from ovfarm.failures import Failure
+from ovfarm.results import Manifest, Progress, StepResult
+from ovfarm.states import StepEvent, StepState, step_target
+from storage.claims import Claim
+from storage.columns import db_now
+from storage.events import record, touch
+from storage.holdings import hold_all
+from storage.jobs import settle
+from storage.ledger import true_up
+from storage.steps import cancel_below, unblock
+from storage.tables import Artifact, Attempt, Inflight, Job, MeasurementRow, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a successful attempt made: its result, and the files if there are any."""
+
+    result: StepResult
+    manifest: Manifest | None
+    canonical_digest: str
+
+
+def renew(session: Session, claim: Claim, lease_s: float, progress: Progress | None) -> bool:
+    """Push the lease forward and note the progress; returns whether the job is to be cancelled."""
+    if progress is not None:
+        touch(session, claim.job_id)
+        session.execute(
+            update(Attempt).where(Attempt.claim_id == claim.id).values(progress=progress)
+        )
+    _guarded(session, claim, lease_until=db_now(lease_s))
+    return cancel_requested(session, claim)
+
+
+def cancel_requested(session: Session, claim: Claim) -> bool:
+    """Tell whether the claim's job is to be cancelled."""
+    return session.execute(select(Job.cancel_requested).where(Job.id == claim.job_id)).scalar_one()
+
+
+def succeed(session: Session, claim: Claim, step_key: str, product: Product) -> None:
+    """Commit results, artifact and measurements, and queue what this unblocks; raises LeaseLost."""
+    true_up(session, claim)
+    record_end(session, claim, StepEvent.SUCCEED)
+    artifact_id = _write_artifact(session, claim, product)
+    finish(session, claim, step_key, product.result, artifact_id, cached=False)
+    session.execute(delete(MeasurementRow).where(MeasurementRow.step_id == claim.step_id))
+    for measured in product.result.measurements:
+        session.execute(
+            insert(MeasurementRow).values(
+                team_id=claim.team_id,
+                step_id=claim.step_id,
+                name=measured.name,
+                subject=measured.subject,
+                value=measured.value,
+                unit=measured.unit.value,
+                ci_low=measured.ci_low,
+                ci_high=measured.ci_high,
+            )
+        )
+
+
+def record_end(session: Session, claim: Claim, event: StepEvent, reason: str | None = None) -> None:
+    """Append the end of this attempt to the job's log; this locks the job's row."""
+    record(
+        session,
+        claim.job_id,
+        event,
+        step_id=claim.step_id,
+        claim_id=claim.id,
+        attempt=claim.attempt,
+        reason=reason,
+    )
+
+
+def finish(  # noqa: PLR0913 - the one guarded success, for fresh and for reused results
+    session: Session,
+    claim: Claim,
+    step_key: str,
+    result: StepResult,
+    artifact_id: UUID | None,
+    *,
+    cached: bool,
+) -> None:
+    """Make the step succeeded, count it down in what waits for it, and end the job if it was last."""
+    _guarded(
+        session,
+        claim,
+        state=step_target(StepEvent.SUCCEED),
+        lease_until=None,
+        finished_at=db_now(),
+        step_key=step_key,
+        result=result,
+        artifact_id=artifact_id,
+        cached=cached,
+        failure=None,
+    )
+    _close_attempt(session, claim, "succeeded", None)
+    unblock(session, claim.step_id, claim.job_id)
+    settle(session, claim.job_id)
+
+
+def _write_artifact(session: Session, claim: Claim, product: Product) -> UUID | None:
+    if product.manifest is None:
+        return None
+    hold_all(session, claim.team_id, product.manifest)
+    artifact_id = uuid4()
+    session.execute(
+        insert(Artifact).values(
+            id=artifact_id,
+            team_id=claim.team_id,
+            job_id=claim.job_id,
+            step_name=claim.name,
+            kind=claim.params.kind,
+            canonical_digest=product.canonical_digest,
+            manifest=product.manifest,
+            created_at=db_now(),
+        )
+    )
+    return artifact_id
+
+
+def fail(session: Session, claim: Claim, failure: Failure) -> None:
+    """End the step for good, and cancel what waited for it; raises LeaseLost."""
+    true_up(session, claim)
+    record_end(session, claim, StepEvent.FAIL, failure.message)
+    _guarded(
+        session,
+        claim,
+        state=step_target(StepEvent.FAIL),
+        lease_until=None,
+        finished_at=db_now(),
+        failure=failure,
+    )
+    _close_attempt(session, claim, "failed", failure)
+    cancel_below(session, claim.step_id, claim.name, claim.job_id)
+    settle(session, claim.job_id)
+
+
+def postpone(session: Session, claim: Claim, failure: Failure, delay_s: float) -> None:
+    """Give the step back, to be queued again after ``delay_s`` seconds; raises LeaseLost."""
+    true_up(session, claim)
+    record_end(session, claim, StepEvent.POSTPONE, failure.message)
+    _guarded(
+        session,
+        claim,
+        state=step_target(StepEvent.POSTPONE),
+        claim_id=None,
+        lease_until=None,
+        ready_at=db_now(delay_s),
+        failure=failure,
+    )
+    _close_attempt(session, claim, "retried", failure)
+
+
+def give_back(session: Session, claim: Claim) -> None:
+    """Give the step back untouched, for a node that leaves: the attempt is not charged."""
+    true_up(session, claim)
+    record_end(session, claim, StepEvent.POSTPONE, "the node leaves")
+    _guarded(
+        session,
+        claim,
+        state=step_target(StepEvent.POSTPONE),
+        claim_id=None,
+        lease_until=None,
+        ready_at=db_now(),
+        attempt=claim.attempt - 1,
+    )
+    _close_attempt(session, claim, "returned", None)
+
+
+def follow(session: Session, claim: Claim, step_key: str) -> None:
+    """Wait for the equal step that is in flight: the attempt is not charged."""
+    true_up(session, claim)
+    record_end(session, claim, StepEvent.POSTPONE, "an equal step runs already")
+    _guarded(
+        session,
+        claim,
+        state=step_target(StepEvent.POSTPONE),
+        claim_id=None,
+        lease_until=None,
+        following=step_key,
+        attempt=claim.attempt - 1,
+    )
+    _close_attempt(session, claim, "followed", None)
+
+
+def cancelled(session: Session, claim: Claim, failure: Failure) -> None:
+    """Note that a running step has stopped because its job is cancelled; raises LeaseLost."""
+    true_up(session, claim)
+    record_end(session, claim, StepEvent.CANCEL, failure.message)
+    _guarded(
+        session,
+        claim,
+        state=step_target(StepEvent.CANCEL),
+        lease_until=None,
+        finished_at=db_now(),
+        failure=failure,
+    )
+    _close_attempt(session, claim, "cancelled", failure)
+    settle(session, claim.job_id)
+
+
+def _guarded(session: Session, claim: Claim, **values: object) -> None:
+    """Change the step if this claim still owns it: the fence that stops every zombie."""
+    owned = session.execute(
+        update(Step)
+        .where(
+            Step.id == claim.step_id,
+            Step.claim_id == claim.id,
+            Step.state == StepState.RUNNING,
+            Step.lease_until > db_now(),
+        )
+        .values(**values)
+        .returning(Step.id)
+    )
+    if owned.first() is None:
+        raise LeaseLost(f"step {claim.name!r} is no longer this attempt's")
+
+
+def _close_attempt(session: Session, claim: Claim, outcome: str, failure: Failure | None) -> None:
+    session.execute(
+        update(Attempt)
+        .where(Attempt.claim_id == claim.id)
+        .values(outcome=outcome, failure=failure, finished_at=db_now())
+    )
+    session.execute(delete(Inflight).where(Inflight.claim_id == claim.id))

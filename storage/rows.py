@@ -1,0 +1,20 @@
+"""Insert a row unless it is there: one statement that two writers can send at once."""
+
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from storage.tables import Row
+
+
+def insert_once(session: Session, table: type[Row], **values: Any) -> bool:
+    """Insert ``values`` and tell whether a row was added; an equal key is left as it is."""
+    on_postgres = session.get_bind().dialect.name == "postgresql"
+    insert = postgresql.insert(table) if on_postgres else sqlite.insert(table)
+    added = session.execute(
+        insert.values(**values)
+        .on_conflict_do_nothing()
+        .returning(*table.__table__.primary_key.columns)
+    )
+    return added.first() is not None

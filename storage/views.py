@@ -1,0 +1,127 @@
+"""From rows to what people see; the words that are derived (*waiting for a device*) are made here."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ovfarm.jobs import ArtifactView, JobSummary, NodeState, StepView
+from ovfarm.results import Progress
+from ovfarm.states import JOB_ENDED, StepState
+from storage.columns import db_now
+from storage.tables import Artifact, Attempt, Job, Node, NodeNeed, Step
+
+
+def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
+    """Return the steps of a job in order, with what each does or waits for."""
+    now = session.execute(select(db_now())).scalar_one()
+    served = _served(session)
+    rows = session.execute(
+        select(Step, Attempt, Node.name)
+        .outerjoin(Attempt, Attempt.claim_id == Step.claim_id)
+        .outerjoin(Node, Node.id == Step.node_id)
+        .where(Step.job_id == job.id)
+        .order_by(Step.ordinal)
+    ).tuples()
+    return tuple(_step_view(job, served, now, *row) for row in rows)
+
+
+def _served(session: Session) -> set[str]:
+    """Return the needs that some node in the pool serves now."""
+    online = (NodeState.ONLINE, NodeState.DRAINING)
+    return set(
+        session.execute(
+            select(NodeNeed.need_key)
+            .join(Node, Node.id == NodeNeed.node_id)
+            .where(Node.state.in_(online))
+            .distinct()
+        ).scalars()
+    )
+
+
+def _step_view(
+    job: Job, served: set[str], now: datetime, step: Step, attempt: Attempt | None, node: str | None
+) -> StepView:
+    running = step.state is StepState.RUNNING
+    return StepView(
+        name=step.name,
+        kind=step.kind,
+        state=step.state,
+        reason=_reason(job, step, served),
+        need=step.need_key,
+        attempt=step.attempt,
+        cached=step.cached,
+        node=step.node_id,
+        node_name=node,
+        progress=_progress(attempt, now) if running and attempt else None,
+        started_at=step.started_at,
+        finished_at=step.finished_at,
+        ready_at=step.ready_at,
+        artifact=step.artifact_id,
+        failure=step.failure,
+    )
+
+
+def _reason(job: Job, step: Step, served: set[str]) -> str | None:
+    match step.state:
+        case StepState.QUEUED if step.need_key not in served:
+            return f"waiting: no node offers {step.need_key}"
+        case StepState.QUEUED:
+            return "waiting for a free node"
+        case StepState.BLOCKED if step.following:
+            return "waiting for an equal step that runs now"
+        case StepState.BLOCKED if step.ready_at:
+            return f"retrying after attempt {step.attempt} of {step.max_attempts}"
+        case StepState.BLOCKED:
+            return "waiting for earlier steps"
+        case StepState.RUNNING if job.cancel_requested:
+            return "cancelling"
+    return None
+
+
+def _progress(attempt: Attempt, now: datetime) -> Progress | None:
+    """Return the child's words with the seconds that are left, as far as its pace tells."""
+    progress = attempt.progress
+    if progress is None or progress.eta_s is not None or not progress.done or not progress.total:
+        return progress
+    elapsed = (now - attempt.started_at).total_seconds()
+    left = elapsed * (progress.total - progress.done) / progress.done
+    return progress.model_copy(update={"eta_s": round(max(left, 0.0), 1)})
+
+
+def job_reason(job: Job, steps: tuple[StepView, ...]) -> str | None:
+    """Say in a few words why a job stands where it stands, if that is not plain."""
+    if job.state in JOB_ENDED:
+        return job.failure.message if job.failure else None
+    if job.cancel_requested:
+        return "cancelling"
+    if any(step.state is StepState.RUNNING for step in steps):
+        return None
+    waiting = (step.reason for step in steps if step.state is StepState.QUEUED)
+    delayed = (step.reason for step in steps if step.state is StepState.BLOCKED)
+    return next(waiting, None) or next(delayed, None)
+
+
+def summary(row: Job) -> JobSummary:
+    """Return one line of a list."""
+    return JobSummary(
+        id=row.id,
+        state=row.state,
+        title=row.spec.title,
+        recipe=row.recipe.name,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
+
+
+def artifact_view(row: Artifact) -> ArtifactView:
+    """Return an artifact as people see it."""
+    return ArtifactView(
+        id=row.id,
+        job=row.job_id,
+        step=row.step_name,
+        kind=row.kind,
+        canonical_digest=row.canonical_digest,
+        manifest=row.manifest,
+        created_at=row.created_at,
+    )
