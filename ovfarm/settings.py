@@ -29,11 +29,12 @@ class Settings(BaseSettings):
     device: Device = Device.CPU
     pools: tuple[Name, ...] = ()
     slots: int = Field(default=1, ge=1, le=64)
-    lease_s: float = Field(default=60.0, gt=0)
+    lease_s: float = Field(default=30.0, gt=0)
     poll_s: float = Field(default=10.0, gt=0)
-    sweep_s: float = Field(default=5.0, gt=0)
+    sweep_s: float = Field(default=2.0, gt=0)
     drain_s: float = Field(default=30.0, ge=0)
     recycle_after: int = Field(default=100, ge=1)
+    cache_bytes: int = Field(default=20 << 30, ge=0)
     probe_steps: bool = False
 
     @property

@@ -45,7 +45,7 @@ def _input(session: Session, edge: StepEdge) -> Iterator[Input]:
         rows = session.execute(
             select(Dataset.manifest, Dataset.digest).where(Dataset.id == edge.dataset_id)
         )
-    for manifest, digest in rows.tuples():
+    for manifest, digest in rows:
         whole = edge.part is Part.ALL
         yield Input(
             role=edge.role,

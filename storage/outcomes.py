@@ -4,6 +4,7 @@ A guard that finds no row raises LeaseLost, which rolls the whole transaction ba
 nothing. Lock order: team share, job, step.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -22,6 +23,9 @@ from storage.jobs import settle
 from storage.ledger import true_up
 from storage.steps import cancel_below, unblock
 from storage.tables import Artifact, Attempt, Inflight, Job, MeasurementRow, Step
+
+
+Write = Callable[[Session], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,14 @@ def renew(session: Session, claim: Claim, lease_s: float, progress: Progress | N
 def cancel_requested(session: Session, claim: Claim) -> bool:
     """Tell whether the claim's job is to be cancelled."""
     return session.execute(select(Job.cancel_requested).where(Job.id == claim.job_id)).scalar_one()
+
+
+def ended_by(session: Session, claim: Claim) -> bool:
+    """Tell whether this very attempt has ended already: its commit went through, the answer did not."""
+    outcome = session.execute(
+        select(Attempt.outcome).where(Attempt.claim_id == claim.id)
+    ).scalar_one()
+    return outcome is not None and outcome != "lost"
 
 
 def succeed(session: Session, claim: Claim, step_key: str, product: Product) -> None:

@@ -93,7 +93,7 @@ def result(session: Session, team: UUID, job_id: UUID) -> JobResult:
             .outerjoin(Artifact, Artifact.id == Step.artifact_id)
             .where(Step.job_id == job_id, Step.state == StepState.SUCCEEDED)
             .order_by(Step.ordinal)
-        ).tuples()
+        )
     )
     models = _models(session, job_id)
     packages = [step.artifact_id for step, _ in steps if step.kind is Kind.PACKAGE]

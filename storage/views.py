@@ -22,7 +22,7 @@ def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
         .outerjoin(Node, Node.id == Step.node_id)
         .where(Step.job_id == job.id)
         .order_by(Step.ordinal)
-    ).tuples()
+    )
     return tuple(_step_view(job, served, now, *row) for row in rows)
 
 

@@ -127,6 +127,10 @@ def failed(
     shown = evidence[:4000] if evidence else None
     return StepFailed(
         Failure(
-            failure_class=failure_class, code=code, message=message[:2000], hint=hint, evidence=shown
+            failure_class=failure_class,
+            code=code,
+            message=message[:2000],
+            hint=hint,
+            evidence=shown,
         )
     )

@@ -1,0 +1,67 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovfarm.hardware import Device, Isa, Offer, Versions
+from ovfarm.keys import canonical_json, digest_of, step_key
+from ovfarm.recipes import Benchmark, Convert, Evaluate, Package, Quantize, StepParams
+
+OFFER = Offer(
+    device=Device.CPU,
+    device_name="Testium",
+    isa=(Isa.VNNI,),
+    memory_bytes=1 << 34,
+    cores=2,
+    versions=Versions(openvino="2026.4.1", nncf="3.4.0", python="3.11"),
+)
+INPUTS = {"model": "a" * 64, "calibration": "b" * 64}
+
+
+def key(params: StepParams, offer: Offer = OFFER, **inputs: str) -> str:
+    return step_key(params, INPUTS | inputs, offer)
+
+
+def test_names_do_not_change_the_work() -> None:
+    assert key(Quantize(name="a", model="x")) == key(Quantize(name="b", model="y"))
+
+
+def test_one_parameter_one_byte_one_tool_is_other_work() -> None:
+    newer = OFFER.versions.model_copy(update={"nncf": "3.4.1"})
+    keys = {
+        key(Quantize()),
+        key(Quantize(subset_size=299)),
+        key(Quantize(), calibration="c" * 64),
+        key(Quantize(), OFFER.model_copy(update={"versions": newer})),
+        key(Quantize(), OFFER.model_copy(update={"isa": ()})),
+    }
+    assert len(keys) == 5
+
+
+def test_place_counts_only_where_it_changes_the_outcome() -> None:
+    other = OFFER.model_copy(update={"device_name": "Otherium", "isa": (), "cores": 4})
+    assert key(Convert(), other) == key(Convert())
+    assert key(Package(), other) == key(Package())
+    assert key(Evaluate(), other) != key(Evaluate())
+    assert key(Benchmark(), OFFER.model_copy(update={"cores": 1.5})) != key(Benchmark())
+    assert key(Evaluate(), OFFER.model_copy(update={"cores": 1.5})) == key(Evaluate())
+    half = OFFER.model_copy(update={"default_precision": "bf16"})
+    assert key(Evaluate(), half) == key(Evaluate())
+    assert key(Evaluate(precision="default"), half) != key(Evaluate(precision="default"))
+
+
+@pytest.mark.parametrize(
+    ("params", "golden"),
+    [
+        (Convert(), "65f4cf9187743d9067d47b0bb256a18100d3837770bec02be482f536a9347f3e"),
+        (Quantize(), "b5b6a20de788d994e622dc6b0e4f8d24bec664a038b79c541e6e6acd38788238"),
+    ],
+)
+def test_keys_stay_what_they_were(params: StepParams, golden: str) -> None:
+    assert key(params) == golden
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=5))
+def test_the_canonical_spelling_ignores_order(value: dict[str, int | str]) -> None:
+    backwards = dict(reversed(value.items()))
+    assert canonical_json(dict(value)) == canonical_json(dict(backwards))
+    assert digest_of(dict(value)) == digest_of(dict(backwards))

@@ -1,0 +1,125 @@
+from uuid import UUID
+
+import pytest
+from pydantic import JsonValue, ValidationError
+
+from ovfarm.errors import InvalidInput
+from ovfarm.hardware import Device, Need
+from ovfarm.jobs import DataRef, JobData, JobSpec, Limits, Part
+from ovfarm.plan import Edge, plan, resolve
+from ovfarm.presets import PRESETS
+from ovfarm.recipes import Compress, Convert, Evaluate, Kind, Package, Probe, Quantize, Recipe
+
+MODEL, DATA = UUID(int=1), UUID(int=2)
+HALVES = JobData(
+    calibration=DataRef(dataset=DATA, part=Part.EVEN), evaluation=DataRef(dataset=DATA, part=Part.ODD)
+)
+
+
+def test_the_int8_preset_draws_its_edges() -> None:
+    steps = {step.name: step for step in plan(JobSpec(model=MODEL, recipe="int8", data=HALVES))}
+    assert steps["convert"].edges == {"model": Edge(model=MODEL)}
+    assert steps["quantize"].edges == {
+        "model": Edge(step="convert"),
+        "calibration": Edge(dataset=DATA, part=Part.EVEN),
+    }
+    judged = {"reference": Edge(step="convert"), "evaluation": Edge(dataset=DATA, part=Part.ODD)}
+    assert steps["evaluate"].edges == {"model": Edge(step="quantize"), **judged}
+    assert steps["benchmark"].edges == {"model": Edge(step="quantize"), **judged}
+    assert [p.name for p in steps["package"].lineage] == ["convert", "quantize"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_plans(name: str) -> None:
+    steps = plan(JobSpec(model=MODEL, recipe=name, data=HALVES))
+    seen: set[str] = set()
+    for step in steps:
+        assert {edge.step for edge in step.edges.values() if edge.step} <= seen
+        seen.add(step.name)
+    assert steps[-1].params.kind is Kind.PACKAGE
+
+
+def test_several_targets_fan_out_what_runs_on_them() -> None:
+    targets = (Need(device=Device.CPU), Need(device=Device.GPU))
+    steps = plan(JobSpec(model=MODEL, recipe="int8-weights", data=HALVES, targets=targets))
+    assert [step.name for step in steps] == [
+        "convert", "compress", "evaluate@cpu", "evaluate@gpu", "benchmark@cpu", "benchmark@gpu",
+        "package",
+    ]  # fmt: skip
+    assert steps[3].need.device is Device.GPU
+
+
+def test_memory_becomes_part_of_every_need() -> None:
+    spec = JobSpec(model=MODEL, recipe="int4", data=HALVES, limits=Limits(memory_gib=8))
+    assert {step.need.memory_gib for step in plan(spec)} == {8}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "pointer", "words"),
+    [
+        ({"quantise.subset_size": 1}, "/overrides/quantise.subset_size", "its steps: convert"),
+        ({"quantize.subset": 1}, "/overrides/quantize.subset", "subset_size"),
+        ({"quantize.subset_size": 0}, "/overrides/quantize.subset_size", "greater than or equal"),
+        ({"quantize.kind": "convert"}, "/overrides/quantize.kind", "not a parameter"),
+        ({"quantize": 1}, "/overrides/quantize", "STEP.PARAMETER"),
+    ],
+)
+def test_a_bad_override_names_the_field_and_what_is_allowed(
+    overrides: dict[str, JsonValue], pointer: str, words: str
+) -> None:
+    with pytest.raises(InvalidInput, match=words) as caught:
+        resolve(JobSpec(model=MODEL, recipe="int8", overrides=overrides))
+    assert caught.value.pointer == pointer
+
+
+def test_an_override_reaches_nested_parameters() -> None:
+    spec = JobSpec(model=MODEL, recipe="int8", overrides={"quantize.ignored_scope.types": ["MatMul"]})
+    step = next(s for s in resolve(spec).steps if isinstance(s, Quantize))
+    assert step.ignored_scope.types == ("MatMul",)
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(InvalidInput, match="there are: fp16, int8") as unknown:
+        plan(JobSpec(model=MODEL, recipe="int9"))
+    assert unknown.value.pointer == "/recipe"
+    with pytest.raises(InvalidInput, match="calibration data") as no_data:
+        plan(JobSpec(model=MODEL, recipe="int8"))
+    assert no_data.value.pointer == "/data/calibration"
+    with pytest.raises(InvalidInput, match="needs a model"):
+        plan(JobSpec(recipe="int4"))
+
+
+def test_a_probe_needs_no_model() -> None:
+    (step,) = plan(JobSpec(recipe=Recipe(name="p", steps=(Probe(),))))
+    assert step.edges == {}
+
+
+def test_an_edge_must_point_back_to_a_model() -> None:
+    with pytest.raises(ValidationError, match="earlier steps that make a model: convert"):
+        Recipe(name="r", steps=(Convert(), Evaluate(model="quantize"), Quantize()))
+    with pytest.raises(ValidationError, match="two steps are named 'convert'"):
+        Recipe(name="r", steps=(Convert(), Convert()))
+    with pytest.raises(ValidationError, match="belong to int4"):
+        Compress(mode="int8_sym", group_size=64)
+
+
+def test_without_a_conversion_the_model_is_its_own_reference() -> None:
+    recipe = PRESETS["int8"].model_copy(update={"steps": (PRESETS["int8"].steps[4],)})
+    (step,) = plan(JobSpec(model=MODEL, recipe=recipe))
+    assert step.edges["reference"] == step.edges["model"] == Edge(model=MODEL)
+
+
+def test_data_that_calibrates_does_not_judge_unless_said() -> None:
+    both = DataRef(dataset=DATA)
+    with pytest.raises(ValidationError, match="share rows"):
+        JobData(calibration=both, evaluation=both)
+    JobData(calibration=both, evaluation=both, allow_same=True)
+
+
+def test_the_lineage_of_a_package_leaves_out_what_did_not_make_its_model() -> None:
+    recipe = Recipe(
+        name="r",
+        steps=(Convert(), Convert(name="half", weights="fp16"), Compress(model="convert"), Package()),
+    )
+    steps = plan(JobSpec(model=MODEL, recipe=recipe))
+    assert [p.name for p in steps[-1].lineage] == ["convert", "compress"]

@@ -1,0 +1,49 @@
+"""Finds out what this node offers, by asking a child, and puts it into the pool."""
+
+import shutil
+import socket
+import threading
+from pathlib import Path
+
+from ovfarm.errors import Unavailable
+from ovfarm.failures import Failure
+from ovfarm.hardware import Device, Offer
+from ovfarm.settings import Settings
+from storage.database import Database
+from storage.nodes import NodeIdentity, register
+from workers.isolate import Zygote
+from workers.protocol import InventoryRequest
+
+_OPENVINO_NAME = {Device.CPU: "CPU", Device.GPU: "GPU", Device.NPU: "NPU", Device.AUTO: "CPU"}
+
+
+def name_of(settings: Settings) -> str:
+    """Return the node's name: set by the operator, or the host's name and the device."""
+    return settings.node_name or f"{socket.gethostname()}-{settings.device}"
+
+
+def inventory(settings: Settings, zygote: Zygote, scratch: Path) -> Offer:
+    """Return what the device offers, proven by a first inference; raises Unavailable with the mend."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    request = InventoryRequest(
+        device=_OPENVINO_NAME[settings.device], log=scratch / "inventory.txt"
+    )
+    found = zygote.run(request, on_progress=lambda _progress: None, stop=threading.Event())
+    if isinstance(found, Failure):
+        raise Unavailable(
+            f"this machine cannot serve {settings.device}: {found.message}",
+            code=found.code,
+            hint=found.hint or "see what is there with: ./farm doctor",
+        )
+    if not isinstance(found, Offer):
+        raise TypeError(f"an inventory was answered with {type(found).__name__}")
+    return found.model_copy(update={"device": settings.device, "pools": settings.pools})
+
+
+def join(settings: Settings, database: Database, offer: Offer) -> NodeIdentity:
+    """Put this node into the pool, with its scratch folder wiped of what an earlier life left."""
+    name = name_of(settings)
+    shutil.rmtree(settings.home / "scratch" / name, ignore_errors=True)
+    (settings.home / "scratch" / name).mkdir(parents=True)
+    with database.write() as session:
+        return register(session, name, socket.gethostname(), offer, settings.slots)

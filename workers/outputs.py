@@ -1,0 +1,61 @@
+"""Collects what a child left behind: regular files with decent names, nothing else, nothing too big."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.results import FileEntry, Manifest
+from ovfarm.shapes import FileName
+from storage.blobs import Blobs, digest_file
+from workers.protocol import StepFailed, failed
+
+_NAME: TypeAdapter[str] = TypeAdapter(FileName)
+
+
+def collect(folder: Path, bound_bytes: int) -> dict[str, Path]:
+    """Return the files by name; raises StepFailed for links, devices, odd names and too many bytes.
+
+    The child is dead by now, so what is checked here stays as it is.
+    """
+    found: dict[str, Path] = {}
+    total = 0
+    for path in _walk(folder):
+        info = path.lstat()
+        name = path.relative_to(folder).as_posix()
+        if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
+            raise _bad(f"{name!r} is not a regular file of its own")
+        try:
+            _NAME.validate_python(name)
+        except ValidationError:
+            raise _bad(f"{name!r} is not a file name that can be kept") from None
+        total += info.st_size
+        found[name] = path
+    if total > bound_bytes:
+        raise _bad(f"{total} bytes are more than the {bound_bytes} that a step may leave")
+    return found
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path))
+        else:
+            yield Path(entry.path)
+
+
+def upload(files: dict[str, Path], blobs: Blobs) -> Manifest | None:
+    """Store the files and return their manifest, or None when there are none; raises Unavailable."""
+    entries: dict[str, FileEntry] = {}
+    for name, path in files.items():
+        digest, size = digest_file(path)
+        blobs.put(path, digest)
+        entries[name] = FileEntry(digest=digest, size=size)
+    return Manifest(files=entries) if entries else None
+
+
+def _bad(message: str) -> StepFailed:
+    return failed(FailureClass.CRASH, FailureCode.BAD_OUTPUT, f"the step's output {message}")

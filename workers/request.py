@@ -1,0 +1,56 @@
+"""From a claim to what the child is asked: folders laid out, limits worked out."""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from ovfarm.keys import digest_of
+from ovfarm.recipes import StepParams
+from storage.claims import Claim
+from storage.inputs import Input
+from workers.inputs import lay_out
+from workers.protocol import ChildLimits, StepRequest
+from workers.workplace import Workplace
+
+RECIPE = "recipe"
+_LINEAGE: TypeAdapter[tuple[StepParams, ...]] = TypeAdapter(tuple[StepParams, ...])
+
+
+def recipe_digest(claim: Claim) -> str:
+    """Return the digest of the recipe that made the model of a package."""
+    return digest_of(_LINEAGE.dump_python(claim.lineage, mode="json"))
+
+
+def step_request(
+    place: Workplace, claim: Claim, ins: tuple[Input, ...], folder: Path
+) -> StepRequest:
+    """Lay out the inputs under ``folder`` and return the request; raises Unavailable, OSError."""
+    outputs = folder / "out"
+    outputs.mkdir(parents=True)
+    folders = lay_out(ins, place.blobs, place.cache, folder / "in")
+    if claim.lineage:
+        folders[RECIPE] = _write_recipe(claim, folder / "in" / RECIPE)
+    return StepRequest(
+        params=claim.params,
+        inputs=folders,
+        parts={given.role: given.part.value for given in ins},
+        outputs=outputs,
+        log=folder / "log.txt",
+        openvino_device=place.node.offer.openvino_device,
+        limits=_limits(place, claim),
+    )
+
+
+def _write_recipe(claim: Claim, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "recipe.json").write_bytes(_LINEAGE.dump_json(claim.lineage, indent=1))
+    return folder
+
+
+def _limits(place: Workplace, claim: Claim) -> ChildLimits:
+    memory = claim.memory_gib << 30 if claim.memory_gib else place.node.offer.memory_bytes
+    return ChildLimits(
+        timeout_s=claim.timeout_s,
+        memory_bytes=memory,
+        file_bytes=place.settings.max_blob_bytes,
+    )
