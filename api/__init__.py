@@ -1,0 +1,1 @@
+"""The door: jobs over HTTP."""

@@ -94,9 +94,7 @@ class JobSpec(Document):
     data: JobData = JobData()
     recipe: Name | Recipe
     overrides: dict[str, JsonValue] = Field(default={}, max_length=64)
-    targets: tuple[Need, ...] = Field(
-        default=(Need(device=Device.CPU),), min_length=1, max_length=8
-    )
+    targets: tuple[Need, ...] = Field(default=(Need(device=Device.CPU),), min_length=1, max_length=8)
     limits: Limits = Limits()
     cache: Cache = Cache.USE
     priority: int = Field(default=0, ge=-100, le=100)

@@ -20,9 +20,7 @@ _EDGES = {"name", "model", "reference"}
 
 def canonical_json(value: JsonValue) -> bytes:
     """Return the one spelling of a JSON value: sorted keys, no white space, UTF-8."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
 
 
@@ -61,8 +59,8 @@ def _place(params: StepParams, offer: Offer) -> JsonValue:
         case Kind.QUANTIZE | Kind.COMPRESS:
             return {"architecture": offer.architecture, "isa": isa}
         case Kind.EVALUATE:
-            assert isinstance(params, Evaluate)
-            precision = "f32" if params.precision == "f32" else offer.default_precision
+            pinned = isinstance(params, Evaluate) and params.precision == "f32"
+            precision = "f32" if pinned else offer.default_precision
             return {"device": offer.device_name, "isa": isa, "precision": precision}
         case Kind.BENCHMARK | Kind.PROBE:
             return document_digest(offer)

@@ -150,9 +150,7 @@ class _Planner:
     def _reference(self, params: Evaluate | Benchmark) -> Edge | None:
         if params.reference:
             return Edge(step=params.reference)
-        first = next(
-            (m for m in self.makers if isinstance(m, Convert) and m.weights == "fp32"), None
-        )
+        first = next((m for m in self.makers if isinstance(m, Convert) and m.weights == "fp32"), None)
         return Edge(step=first.name) if first else None
 
     def _data(self, kind: Kind) -> dict[str, Edge]:
@@ -165,9 +163,7 @@ class _Planner:
                     code="dataset_missing",
                     hint="register an .npz of real samples, or take the recipe int8-weights",
                 )
-            return {
-                "calibration": Edge(dataset=data.calibration.dataset, part=data.calibration.part)
-            }
+            return {"calibration": Edge(dataset=data.calibration.dataset, part=data.calibration.part)}
         if kind in {Kind.EVALUATE, Kind.BENCHMARK} and data.evaluation:
             return {"evaluation": Edge(dataset=data.evaluation.dataset, part=data.evaluation.part)}
         return {}

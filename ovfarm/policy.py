@@ -26,9 +26,7 @@ _FIRST_DELAY_S: dict[FailureClass, float] = {
 _LONGEST_DELAY_S = 300.0
 
 
-def backoff(
-    failure: FailureClass, attempt: int, max_attempts: int, dice: random.Random
-) -> float | None:
+def backoff(failure: FailureClass, attempt: int, max_attempts: int, dice: random.Random) -> float | None:
     """Return the seconds until the next attempt, or None to give up.
 
     Exponential with full jitter over its upper half, so that steps that failed together do not come
@@ -38,7 +36,7 @@ def backoff(
         return None
     if failure is FailureClass.LIMIT and attempt >= 2:
         return None
-    longest = min(_FIRST_DELAY_S[failure] * 2 ** (attempt - 1), _LONGEST_DELAY_S)
+    longest = min(_FIRST_DELAY_S[failure] * 2.0 ** (attempt - 1), _LONGEST_DELAY_S)
     return longest * dice.uniform(0.5, 1.0)
 
 

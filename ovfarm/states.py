@@ -28,9 +28,7 @@ class StepEvent(StrEnum):
     CLAIM = "claim"  # a node takes it, and the attempt is charged
     SUCCEED = "succeed"  # its results are committed
     FAIL = "fail"  # no further attempt will be made
-    POSTPONE = (
-        "postpone"  # back to waiting: a retry with a delay, a lost lease, an equal step in flight
-    )
+    POSTPONE = "postpone"  # back to waiting: a retry with a delay, a lost lease, an equal step in flight
     CANCEL = "cancel"  # asked for, or an earlier step did not succeed
 
 

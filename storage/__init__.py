@@ -1,0 +1,1 @@
+"""The memory: rows and bytes, and the only writer of job state."""

@@ -41,9 +41,7 @@ def reuse_or_lead(session: Session, claim: Claim, step_key: str, *, reuse: bool)
 def remember(session: Session, claim: Claim, step_key: str, result: StepResult) -> None:
     """Keep a result that this transaction has just committed, instead of any older one."""
     session.execute(
-        delete(Remembered).where(
-            Remembered.team_id == claim.team_id, Remembered.step_key == step_key
-        )
+        delete(Remembered).where(Remembered.team_id == claim.team_id, Remembered.step_key == step_key)
     )
     insert_once(
         session,

@@ -85,9 +85,7 @@ def models(session: Session, team: UUID) -> tuple[ModelView, ...]:
 
 def datasets(session: Session, team: UUID) -> tuple[DatasetView, ...]:
     """Return the team's datasets, newest first."""
-    rows = session.execute(
-        select(Dataset).where(Dataset.team_id == team).order_by(Dataset.seq.desc())
-    )
+    rows = session.execute(select(Dataset).where(Dataset.team_id == team).order_by(Dataset.seq.desc()))
     return tuple(_dataset_view(row) for row in rows.scalars())
 
 

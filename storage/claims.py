@@ -52,9 +52,7 @@ class _Candidate:
 def claim(session: Session, node: NodeIdentity, lease_s: float) -> Claim | None:
     """Take the step that this node should run next, or None when there is none for it now."""
     clock = session.execute(
-        select(DeviceClock.virtual_time)
-        .where(DeviceClock.device == node.offer.device)
-        .with_for_update()
+        select(DeviceClock.virtual_time).where(DeviceClock.device == node.offer.device).with_for_update()
     ).scalar_one()
     reserved_for = _lock_host(session, node.host)
     busy, exclusive = _load(session, node.host)
@@ -129,7 +127,7 @@ def _running(session: Session, device: Device) -> dict[UUID, int]:
         .where(Step.state == StepState.RUNNING, Step.running_on == device)
         .group_by(Step.team_id)
     )
-    return {team_id: count for team_id, count in rows}
+    return dict(rows.all())
 
 
 def _first(
@@ -140,9 +138,7 @@ def _first(
     for need_key in needs:
         probe = (
             select(Step)
-            .where(
-                Step.state == StepState.QUEUED, Step.team_id == team_id, Step.need_key == need_key
-            )
+            .where(Step.state == StepState.QUEUED, Step.team_id == team_id, Step.need_key == need_key)
             .order_by(Step.rank, Step.seq)
             .limit(1)
         )
@@ -152,9 +148,7 @@ def _first(
     return min(found, key=lambda step: (step.rank, step.seq), default=None)
 
 
-def _take(
-    session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: float
-) -> Claim | None:
+def _take(session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: float) -> Claim | None:
     """Charge the team, lock the job, and make the step this node's; None when it was cancelled."""
     step, claim_id = candidate.step, uuid4()
     job = session.execute(select(Job).where(Job.id == step.job_id).with_for_update()).scalar_one()

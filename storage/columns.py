@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 T = TypeVar("T")
 
 BigIntegerKey = BigInteger().with_variant(Integer(), "sqlite")
-_SQLITE_TIME = sqlite.DATETIME(
+_SQLITE_TIME = sqlite.DATETIME(  # type: ignore[no-untyped-call] # SQLAlchemy leaves it untyped
     storage_format=(
         "%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06d"
     )

@@ -5,8 +5,7 @@ from uuid import UUID
 from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
-from ovfarm.states import JobEvent, StepEvent
-from ovfarm.states import job_target, step_target
+from ovfarm.states import JobEvent, StepEvent, job_target, step_target
 from storage.columns import db_now
 from storage.tables import Event, Job
 

@@ -38,9 +38,7 @@ def _input(session: Session, edge: StepEdge) -> Iterator[Input]:
         )
         rows = session.execute(query.where(Step.id == edge.source_id))
     elif edge.model_id:
-        rows = session.execute(
-            select(Model.manifest, Model.digest).where(Model.id == edge.model_id)
-        )
+        rows = session.execute(select(Model.manifest, Model.digest).where(Model.id == edge.model_id))
     else:
         rows = session.execute(
             select(Dataset.manifest, Dataset.digest).where(Dataset.id == edge.dataset_id)

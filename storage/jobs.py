@@ -1,6 +1,7 @@
 """How a job comes in and how it ends: submit, cancel, and the rules that end it by its steps."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select, update
@@ -55,14 +56,22 @@ def submit(session: Session, team: UUID, spec: JobSpec) -> JobView:
 
 def _check_references(session: Session, team: UUID, spec: JobSpec) -> None:
     data = spec.data
-    wanted = (("/data/calibration", data.calibration), ("/data/evaluation", data.evaluation))
-    try:
-        pointer = "/model"
-        if spec.model:
+    if spec.model:
+        with _pointing_at("/model"):
             catalog.model(session, team, spec.model)
-        for pointer, reference in wanted:
-            if reference:
-                catalog.dataset(session, team, reference.dataset)
+    if data.calibration:
+        with _pointing_at("/data/calibration"):
+            catalog.dataset(session, team, data.calibration.dataset)
+    if data.evaluation:
+        with _pointing_at("/data/evaluation"):
+            catalog.dataset(session, team, data.evaluation.dataset)
+
+
+@contextmanager
+def _pointing_at(pointer: str) -> Iterator[None]:
+    """Turn what is not found into a mistake at this place of the spec."""
+    try:
+        yield
     except NotFound as missing:
         raise InvalidInput(
             missing.message, pointer=pointer, code="unknown_reference", hint=missing.hint
@@ -83,7 +92,7 @@ def _write_steps(
             _write_edge(session, ids, ids[step.name], role, edge)
 
 
-def _write_step(  # noqa: PLR0913 - one row, one place
+def _write_step(
     session: Session,
     team: UUID,
     job_id: UUID,
@@ -119,9 +128,7 @@ def _write_step(  # noqa: PLR0913 - one row, one place
     )
 
 
-def _write_edge(
-    session: Session, ids: dict[str, UUID], step_id: UUID, role: str, edge: Edge
-) -> None:
+def _write_edge(session: Session, ids: dict[str, UUID], step_id: UUID, role: str, edge: Edge) -> None:
     session.execute(
         insert(StepEdge).values(
             step_id=step_id,

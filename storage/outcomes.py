@@ -24,7 +24,6 @@ from storage.ledger import true_up
 from storage.steps import cancel_below, unblock
 from storage.tables import Artifact, Attempt, Inflight, Job, MeasurementRow, Step
 
-
 Write = Callable[[Session], None]
 
 
@@ -41,9 +40,7 @@ def renew(session: Session, claim: Claim, lease_s: float, progress: Progress | N
     """Push the lease forward and note the progress; returns whether the job is to be cancelled."""
     if progress is not None:
         touch(session, claim.job_id)
-        session.execute(
-            update(Attempt).where(Attempt.claim_id == claim.id).values(progress=progress)
-        )
+        session.execute(update(Attempt).where(Attempt.claim_id == claim.id).values(progress=progress))
     _guarded(session, claim, lease_until=db_now(lease_s))
     return cancel_requested(session, claim)
 
@@ -55,9 +52,7 @@ def cancel_requested(session: Session, claim: Claim) -> bool:
 
 def ended_by(session: Session, claim: Claim) -> bool:
     """Tell whether this very attempt has ended already: its commit went through, the answer did not."""
-    outcome = session.execute(
-        select(Attempt.outcome).where(Attempt.claim_id == claim.id)
-    ).scalar_one()
+    outcome = session.execute(select(Attempt.outcome).where(Attempt.claim_id == claim.id)).scalar_one()
     return outcome is not None and outcome != "lost"
 
 
@@ -96,7 +91,7 @@ def record_end(session: Session, claim: Claim, event: StepEvent, reason: str | N
     )
 
 
-def finish(  # noqa: PLR0913 - the one guarded success, for fresh and for reused results
+def finish(
     session: Session,
     claim: Claim,
     step_key: str,

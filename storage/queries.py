@@ -38,18 +38,14 @@ def job(session: Session, team: UUID, job_id: UUID) -> JobView:
 
 
 def _job(session: Session, team: UUID, job_id: UUID) -> Job:
-    row = session.execute(
-        select(Job).where(Job.id == job_id, Job.team_id == team)
-    ).scalar_one_or_none()
+    row = session.execute(select(Job).where(Job.id == job_id, Job.team_id == team)).scalar_one_or_none()
     if row is None:
         raise _no_job(job_id)
     return row
 
 
 def _no_job(job_id: UUID) -> NotFound:
-    return NotFound(
-        f"there is no job {public_id('job', job_id)}", hint="list yours: ovfarm jobs ls"
-    )
+    return NotFound(f"there is no job {public_id('job', job_id)}", hint="list yours: ovfarm jobs ls")
 
 
 def job_version(session: Session, team: UUID, job_id: UUID) -> int:
@@ -114,7 +110,7 @@ def _models(session: Session, job_id: UUID) -> dict[UUID, str]:
         .join(maker, maker.c.id == StepEdge.source_id)
         .where(user.c.job_id == job_id, StepEdge.role == "model")
     )
-    return {step_id: name for step_id, name in rows}
+    return dict(rows.all())
 
 
 def _outcome(step: Step, made: Artifact | None, model: str | None) -> StepOutcome:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy import inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -13,8 +14,6 @@ def insert_once(session: Session, table: type[Row], **values: Any) -> bool:
     on_postgres = session.get_bind().dialect.name == "postgresql"
     insert = postgresql.insert(table) if on_postgres else sqlite.insert(table)
     added = session.execute(
-        insert.values(**values)
-        .on_conflict_do_nothing()
-        .returning(*table.__table__.primary_key.columns)
+        insert.values(**values).on_conflict_do_nothing().returning(*inspect(table).primary_key)
     )
     return added.first() is not None

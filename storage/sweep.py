@@ -72,9 +72,7 @@ def take_back(session: Session, overdue: Overdue) -> None:
     if step.claim_id is None:
         raise LeaseLost(f"step {step.name!r} runs no more")
     correct(session, step.claim_id, step.team_id)
-    job = session.execute(
-        select(Job).where(Job.id == overdue.job_id).with_for_update()
-    ).scalar_one()
+    job = session.execute(select(Job).where(Job.id == overdue.job_id).with_for_update()).scalar_one()
     event = StepEvent.POSTPONE
     if job.cancel_requested:
         event = StepEvent.CANCEL

@@ -1,0 +1,1 @@
+"""The hands: claim, isolate, run, publish."""

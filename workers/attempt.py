@@ -51,7 +51,7 @@ class Attempt:
             log.warning("step.lost", step=self._claim.name, claim=self._claim.id.hex, why=str(lost))
         except Unavailable as away:
             # Neither database nor store came back in time: the sweep gives the step to another node.
-            log.error("step.abandoned", step=self._claim.name, why=away.message)
+            log.warning("step.abandoned", step=self._claim.name, why=away.message)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -125,12 +125,8 @@ class Attempt:
             cache.remember(session, self._claim, self._key, product.result)
 
     def _fail(self, session: Session, failure: Failure) -> None:
-        delay_s = backoff(
-            failure.failure_class, self._claim.attempt, self._claim.max_attempts, _DICE
-        )
-        log.warning(
-            "step.failed", step=self._claim.name, code=failure.code.value, retry_in_s=delay_s
-        )
+        delay_s = backoff(failure.failure_class, self._claim.attempt, self._claim.max_attempts, _DICE)
+        log.warning("step.failed", step=self._claim.name, code=failure.code.value, retry_in_s=delay_s)
         if delay_s is None:
             outcomes.fail(session, self._claim, failure)
         else:
@@ -150,9 +146,7 @@ def _canonical(result: StepResult, manifest: Manifest | None) -> str:
 def _storage_failure(away: Unavailable) -> Failure:
     corrupt = away.code == FailureCode.STORE_CORRUPT
     code = FailureCode.STORE_CORRUPT if corrupt else FailureCode.STORE
-    return Failure(
-        failure_class=FailureClass.INFRA, code=code, message=away.message, hint=HINTS[code]
-    )
+    return Failure(failure_class=FailureClass.INFRA, code=code, message=away.message, hint=HINTS[code])
 
 
 def _disk_failure(disk: OSError) -> Failure:

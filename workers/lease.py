@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from enum import Enum, auto
 from types import TracebackType
+from typing import Self
 
 from ovfarm.errors import LeaseLost, Unavailable
 from ovfarm.policy import heartbeat_s, self_fence_s
@@ -51,7 +52,7 @@ class Lease:
         self.stop = threading.Event()
         self.why: Stop | None = None
 
-    def __enter__(self) -> "Lease":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

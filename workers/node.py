@@ -25,9 +25,7 @@ def name_of(settings: Settings) -> str:
 def inventory(settings: Settings, zygote: Zygote, scratch: Path) -> Offer:
     """Return what the device offers, proven by a first inference; raises Unavailable with the mend."""
     scratch.mkdir(parents=True, exist_ok=True)
-    request = InventoryRequest(
-        device=_OPENVINO_NAME[settings.device], log=scratch / "inventory.txt"
-    )
+    request = InventoryRequest(device=_OPENVINO_NAME[settings.device], log=scratch / "inventory.txt")
     found = zygote.run(request, on_progress=lambda _progress: None, stop=threading.Event())
     if isinstance(found, Failure):
         raise Unavailable(

@@ -21,9 +21,7 @@ def recipe_digest(claim: Claim) -> str:
     return digest_of(_LINEAGE.dump_python(claim.lineage, mode="json"))
 
 
-def step_request(
-    place: Workplace, claim: Claim, ins: tuple[Input, ...], folder: Path
-) -> StepRequest:
+def step_request(place: Workplace, claim: Claim, ins: tuple[Input, ...], folder: Path) -> StepRequest:
     """Lay out the inputs under ``folder`` and return the request; raises Unavailable, OSError."""
     outputs = folder / "out"
     outputs.mkdir(parents=True)

@@ -344,9 +344,7 @@ def upgrade() -> None:
         sa.Column("queued_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["artifact_id"], ["artifacts.id"], name=op.f("fk_steps_artifact_id")
-        ),
+        sa.ForeignKeyConstraint(["artifact_id"], ["artifacts.id"], name=op.f("fk_steps_artifact_id")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_steps_job_id")),
         sa.ForeignKeyConstraint(["need_key"], ["needs.key"], name=op.f("fk_steps_need_key")),
         sa.ForeignKeyConstraint(["node_id"], ["nodes.id"], name=op.f("fk_steps_node_id")),
@@ -479,9 +477,7 @@ def upgrade() -> None:
             sa.Enum("all", "even", "odd", name="part", native_enum=False, length=20),
             nullable=False,
         ),
-        sa.ForeignKeyConstraint(
-            ["dataset_id"], ["datasets.id"], name=op.f("fk_step_edges_dataset_id")
-        ),
+        sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name=op.f("fk_step_edges_dataset_id")),
         sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_step_edges_model_id")),
         sa.ForeignKeyConstraint(["source_id"], ["steps.id"], name=op.f("fk_step_edges_source_id")),
         sa.ForeignKeyConstraint(["step_id"], ["steps.id"], name=op.f("fk_step_edges_step_id")),

@@ -17,9 +17,7 @@ def int8_spec(farm: Farm, *, cache: Cache = Cache.USE) -> JobSpec:
         model = catalog.register_model(
             session, farm.team, "m", ModelFormat.ONNX, manifest("m.onnx", "a" * 64)
         )
-        calibration = catalog.register_dataset(
-            session, farm.team, "c", manifest("c.npz", "b" * 64)
-        )
+        calibration = catalog.register_dataset(session, farm.team, "c", manifest("c.npz", "b" * 64))
         evaluation = catalog.register_dataset(session, farm.team, "e", manifest("e.npz", "c" * 64))
     return JobSpec(
         model=model.id,

@@ -6,8 +6,8 @@ from sqlalchemy.exc import IntegrityError
 
 from ovfarm.errors import Conflict, LeaseLost, NotFound
 from ovfarm.failures import Failure, FailureClass, FailureCode
-from ovfarm.jobs import JobView
 from ovfarm.hardware import Device
+from ovfarm.jobs import JobView
 from ovfarm.recipes import Probe
 from ovfarm.results import Progress
 from ovfarm.states import JobState, StepEvent, StepState
@@ -256,7 +256,6 @@ def test_a_job_that_no_node_can_serve_is_accepted_and_says_so(farm: Farm) -> Non
     job = farm.submit(probes(targets=[need("npu")]))
     assert job.reason == "waiting: no node offers npu"
     assert farm.claim() is None
-    from tests.storage.farm import CPU  # noqa: PLC0415 - beside its one use
 
     npu = farm.join("npu-1", offer=CPU.model_copy(update={"device": Device.NPU}))
     assert farm.view(job).reason == "waiting for a free node"

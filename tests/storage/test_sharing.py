@@ -17,9 +17,7 @@ def run_for(farm: Farm, claim: Claim, seconds: float) -> None:
     """Let a claim have taken so long, and end it."""
     with farm.database.write() as session:
         session.execute(
-            update(Attempt)
-            .where(Attempt.claim_id == claim.id)
-            .values(started_at=db_now(-seconds))
+            update(Attempt).where(Attempt.claim_id == claim.id).values(started_at=db_now(-seconds))
         )
     farm.succeed(claim)
 
@@ -63,9 +61,7 @@ def test_max_running_holds_exactly(farm: Farm) -> None:
 
 
 def test_priority_orders_within_a_team_and_age_breaks_ties(farm: Farm) -> None:
-    slow, first, second = (
-        farm.submit(probes(priority=priority)) for priority in (-1, 5, 5)
-    )
+    slow, first, second = (farm.submit(probes(priority=priority)) for priority in (-1, 5, 5))
     order = [farm.must_claim().job_id for _ in range(3)]
     assert order == [first.id, second.id, slow.id]
 

@@ -1,0 +1,1 @@
+"""What steps share: models, data, devices, statistics."""

@@ -1,0 +1,1 @@
+"""One module for each step kind; only the child imports them."""

@@ -1,0 +1,32 @@
+"""The rows of the farm. They never leave ``storage``: edges see the shapes of ``ovfarm.jobs``."""
+
+from storage.tables.catalog import Dataset, Model
+from storage.tables.pool import DeviceClock, Host, NeedRow, Node, NodeNeed
+from storage.tables.results import Artifact, Inflight, MeasurementRow, Remembered
+from storage.tables.row import Row
+from storage.tables.tenants import ApiKey, Holding, Share, Team
+from storage.tables.work import Attempt, Event, Job, Step, StepEdge
+
+__all__ = [
+    "ApiKey",
+    "Artifact",
+    "Attempt",
+    "Dataset",
+    "DeviceClock",
+    "Event",
+    "Holding",
+    "Host",
+    "Inflight",
+    "Job",
+    "MeasurementRow",
+    "Model",
+    "NeedRow",
+    "Node",
+    "NodeNeed",
+    "Remembered",
+    "Row",
+    "Share",
+    "Step",
+    "StepEdge",
+    "Team",
+]
