@@ -34,7 +34,6 @@ def serve(settings: Settings) -> None:
         closing(Database(settings.database, bell=bell(settings))) as database,
         Zygote(
             sandbox=Unsandboxed(scratch.parent),
-            scratch=scratch.parent,
             recycle_after=settings.recycle_after,
             watchdog_s=settings.lease_s,
         ) as zygote,

@@ -1,0 +1,131 @@
+"""The child's side: one request in, one step run, one reply out, and no way back."""
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from ovfarm.failures import Failure, FailureClass, FailureCode
+from ovfarm.hardware import Offer
+from ovfarm.hints import HINTS
+from ovfarm.recipes import Kind
+from ovfarm.results import Progress, StepResult
+from ovfarm.shapes import Document
+from workers.protocol import (
+    FRAME,
+    REQUEST,
+    Bench,
+    FailureFrame,
+    InventoryFrame,
+    InventoryRequest,
+    ProgressFrame,
+    ResultFrame,
+    StepFailed,
+    StepRequest,
+)
+
+_REPORT_EVERY_S = 0.1
+_NO_MEMORY = ("bad_alloc", "Failed to allocate", "Cannot allocate memory", "could not allocate")
+Say = Callable[[Document], None]
+
+
+class _Step(Protocol):
+    def run(self, params: object, bench: Bench) -> StepResult: ...
+
+
+class _Inventory(Protocol):
+    def offer(self, openvino_device: str) -> Offer: ...
+
+
+def answer(request: StepRequest | InventoryRequest, say: Say) -> None:
+    """Do what is asked and say how it went; whatever goes wrong in a step is said as a failure."""
+    try:
+        say(_reply(request, say))
+    except StepFailed as failed:
+        say(FailureFrame(failure=failed.failure))
+    except MemoryError:
+        say(FailureFrame(failure=_out_of_memory(traceback.format_exc())))
+    except Exception as crash:  # noqa: BLE001 - the boundary: the parent must hear of anything
+        say(FailureFrame(failure=_crash(crash)))
+
+
+def _reply(request: StepRequest | InventoryRequest, say: Say) -> ResultFrame | InventoryFrame:
+    if isinstance(request, InventoryRequest):
+        inventory: _Inventory = _module("workers.kit.inventory")
+        return InventoryFrame(offer=inventory.offer(request.device))
+    step: _Step = _module(f"workers.steps.{Kind(request.params.kind)}")
+    bench = Bench(
+        inputs=request.inputs,
+        outputs=request.outputs,
+        report=_Reporter(say),
+        parts=request.parts,
+        openvino_device=request.openvino_device,
+        threads=request.threads,
+    )
+    return ResultFrame(result=step.run(request.params, bench))
+
+
+def _module(name: str):  # type: ignore[no-untyped-def] # noqa: ANN202 - a module is what it has
+    return importlib.import_module(name)
+
+
+class _Reporter:
+    """Says how far a step is, at most ten times a second, and always the end of a stage."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._last = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done < total and now - self._last < _REPORT_EVERY_S:
+            return
+        self._last = now
+        self._say(ProgressFrame(progress=Progress(stage=stage, done=done, total=total)))
+
+
+def _crash(crash: Exception) -> Failure:
+    trace = "".join(traceback.format_exception(crash))
+    if any(words in str(crash) for words in _NO_MEMORY):
+        return _out_of_memory(trace)
+    return Failure(
+        failure_class=FailureClass.CRASH,
+        code=FailureCode.CRASHED,
+        message=f"the step ended with an unexpected {type(crash).__name__}: {str(crash)[:500]}",
+        hint=HINTS[FailureCode.CRASHED],
+        evidence=trace[-4000:],
+    )
+
+
+def _out_of_memory(trace: str) -> Failure:
+    return Failure(
+        failure_class=FailureClass.LIMIT,
+        code=FailureCode.OUT_OF_MEMORY,
+        message="the step asked for more memory than it may use",
+        hint=HINTS[FailureCode.OUT_OF_MEMORY],
+        evidence=trace[-4000:],
+    )
+
+
+def main(folder: Path) -> int:
+    """Run the request that is kept in ``folder`` and print what the child says, frame by frame."""
+    request = REQUEST.validate_json((folder / "request.json").read_bytes())
+    replies: list[Document] = []
+
+    def say(document: Document) -> None:
+        FRAME.validate_python(document)
+        replies.append(document)
+        sys.stdout.write(json.dumps(document.model_dump(mode="json")) + "\n")
+
+    answer(request, say)
+    return 0 if isinstance(replies[-1], ResultFrame | InventoryFrame) else 1
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NNCF_CI", "1")
+    sys.exit(main(Path(sys.argv[1])))
