@@ -1,0 +1,165 @@
+"""Models as files: read safely, saved as IR, counted by element type, and named by what they mean."""
+
+import hashlib
+import re
+import zipfile
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree as ET  # noqa: S405 - it reads what OpenVINO has just written
+
+import openvino as ov
+
+from ovfarm.failures import FailureClass, FailureCode
+from workers.protocol import StepFailed, failed
+
+LOW_BIT = frozenset({"i8", "u8", "i4", "u4", "i2", "u2", "nf4", "f4e2m1", "f8e4m3", "f8e5m2", "u3", "u6"})
+_SAVE_AS = "model.xml"
+
+
+def read(folder: Path) -> ov.Model:
+    """Return the model in ``folder``; raises StepFailed with what is wrong with it.
+
+    ``Core.read_model`` is the only reader here: others run code that a file brings along.
+    """
+    path = _model_file(folder)
+    if zipfile.is_zipfile(path):
+        raise failed(
+            FailureClass.USER,
+            FailureCode.MODEL_FORMAT_REFUSED,
+            f"{path.name} holds a ZIP archive, in which some formats hide programs",
+            hint="export the model as plain ONNX or as OpenVINO IR",
+        )
+    if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
+        raise failed(
+            FailureClass.USER,
+            FailureCode.WEIGHTS_MISSING,
+            f"{path.name} has no {path.with_suffix('.bin').name} beside it",
+            hint="upload both files of the IR",
+        )
+    try:
+        return ov.Core().read_model(path)
+    except (RuntimeError, ValueError) as refused:
+        raise _unreadable(path, str(refused)) from refused
+
+
+def _model_file(folder: Path) -> Path:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for suffix in (".xml", ".onnx"):
+        named = [path for path in files if path.suffix == suffix]
+        if len(named) == 1:
+            return named[0]
+    if len(files) == 1:
+        return files[0]
+    names = ", ".join(path.name for path in files) or "nothing"
+    raise failed(
+        FailureClass.USER,
+        FailureCode.MODEL_FORMAT_REFUSED,
+        f"expected one .xml or one .onnx file, found: {names}",
+        hint="register one model with just its own files",
+    )
+
+
+def _unreadable(path: Path, words: str) -> StepFailed:
+    """Say what a reader's refusal means for the user; its own words become the evidence."""
+    cases: tuple[tuple[str, FailureCode, str, str], ...] = (
+        (
+            "outside the base directory",
+            FailureCode.EXTERNAL_DATA_OUTSIDE,
+            "refers to weights outside its own folder",
+            "save the model again with its external data beside it, and upload all its files",
+        ),
+        (
+            "externally stored data",
+            FailureCode.WEIGHTS_MISSING,
+            "refers to external weights that are missing or too short",
+            "upload the external data files together with the model",
+        ),
+        (
+            "weights",
+            FailureCode.WEIGHTS_MISSING,
+            "does not fit its weights file: it is missing, empty or cut short",
+            "upload the .xml and the .bin that were saved together",
+        ),
+        (
+            "unsupported_operation",
+            FailureCode.UNSUPPORTED_OPERATION,
+            f"has operations that OpenVINO cannot convert: {', '.join(_operations(words))}",
+            "replace these operations, or export the model with another opset",
+        ),
+    )
+    shape = "unsupported_operation" if _operations(words) else words
+    for mark, code, message, hint in cases:
+        if mark in shape:
+            return failed(
+                FailureClass.USER, code, f"{path.name} {message}", hint=hint, evidence=words
+            )
+    return failed(
+        FailureClass.USER,
+        FailureCode.MODEL_UNREADABLE,
+        f"{path.name} is not a model that OpenVINO can read: it is damaged, cut short or of another format",
+        hint="check that the file loads where it was made, then upload it again",
+        evidence=words,
+    )
+
+
+def _operations(words: str) -> list[str]:
+    """Return the operations that a conversion report names as not converted."""
+    if "wasn't fully converted" not in words and "doesn't contain the operation" not in words:
+        return []
+    named = re.findall(r"(?:with type:|[Nn]o conversion rule found for operations?:|type) ?([\w., ]+)", words)
+    listed = [name.strip(" .") for found in named for name in found.split(",")]
+    return list(dict.fromkeys(name for name in listed if name)) or ["unknown"]
+
+
+def save(model: ov.Model, folder: Path, *, half: bool = False) -> None:
+    """Write ``model.xml`` and ``model.bin``; ``half`` stores FP32 weights as FP16."""
+    ov.save_model(model, folder / _SAVE_AS, compress_to_fp16=half)
+
+
+def element_types(model: ov.Model) -> dict[str, int]:
+    """Return the number of weights by element type (scalars and shapes are left out)."""
+    counted: Counter[str] = Counter()
+    for op in model.get_ops():
+        if op.get_type_name() == "Constant" and len(op.get_output_shape(0)) > 1:
+            counted[op.get_output_element_type(0).get_type_name()] += int(
+                _size(op.get_output_shape(0))
+            )
+    return dict(sorted(counted.items()))
+
+
+def _size(shape: ov.Shape) -> int:
+    total = 1
+    for dimension in shape:
+        total *= dimension
+    return total
+
+
+def quantized(model: ov.Model) -> bool:
+    """Tell whether a model computes in, or keeps its weights in, less than FP16."""
+    if any(op.get_type_name() == "FakeQuantize" for op in model.get_ops()):
+        return True
+    return bool(LOW_BIT & element_types(model).keys())
+
+
+def canonical_digest(folder: Path) -> str:
+    """Return the sha256 of what an IR means.
+
+    The ``.bin`` is the same wherever it is made, but the ``.xml`` carries names with counters of the
+    process that wrote it (``Convert_526731``). Layers are therefore named by their place; only inputs
+    and outputs keep their names, because users feed by them.
+    """
+    (xml,) = folder.glob("*.xml")
+    root = ET.parse(xml).getroot()  # noqa: S314 - written by OpenVINO a moment ago
+    found = hashlib.sha256(xml.with_suffix(".bin").read_bytes())
+    for layer in root.iter("layer"):
+        kept = {k: v for k, v in layer.attrib.items() if k != "name"}
+        if layer.get("type") == "Parameter":
+            kept["name"] = str(layer.get("name"))
+        found.update(repr(sorted(kept.items())).encode())
+        for part in (*layer.iter("data"), *layer.iter("port"), *layer.iter("dim")):
+            named = layer.get("type") == "Parameter"
+            attributes = {k: v for k, v in part.attrib.items() if named or k != "names"}
+            found.update(repr((part.tag, sorted(attributes.items()), part.text)).encode())
+    for edge in root.iter("edge"):
+        found.update(repr(sorted(edge.attrib.items())).encode())
+    return found.hexdigest()

@@ -1,0 +1,172 @@
+"""Compares a model's latency with its reference's: three arms, interleaved, with intervals."""
+
+import json
+import resource
+import time
+
+from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.recipes import Benchmark
+from ovfarm.results import Measurement, Note, StepResult, Unit
+from workers.kit import arms, data, ir, stats
+from workers.kit.arms import CANDIDATE, REFERENCE_DEFAULT, REFERENCE_F32, Arm
+from workers.protocol import Bench, failed
+
+SAMPLES = "samples.json"
+_MIN_ROUNDS = 12
+_LOOK_EVERY = 6
+_BUSY_LOAD = 1.5
+
+
+def run(params: Benchmark, bench: Bench) -> StepResult:
+    """Return latencies in ms, speed-ups as ratios with 95 % intervals, and a verdict; raises StepFailed.
+
+    The arms are the reference pinned to f32, the reference at the device's default precision, and the
+    candidate at the default. Rounds go on until both ratios are known to ``half_width`` or the time
+    budget (in seconds, warm-up included) is over. The verdict is on the ratio to the *default* arm:
+    what a user would have without the optimisation.
+    """
+    began = time.monotonic()
+    model = ir.read(bench.inputs["model"])
+    batch = data.batch_size(model, params.batch or 1)
+    _check_batch(params, batch)
+    feed = _feed(params, bench, batch)
+    bench.report("compile", 0, 3)
+    built = [
+        arms.build(REFERENCE_F32, "reference", bench, feed, pin_f32=True),
+        arms.build(REFERENCE_DEFAULT, "reference", bench, feed, pin_f32=False),
+        arms.build(CANDIDATE, "model", bench, feed, pin_f32=False),
+    ]
+    _measure(params, bench, built, began)
+    _keep(built, bench)
+    return _result(params, built, batch)
+
+
+def _check_batch(params: Benchmark, batch: int) -> None:
+    if params.batch and params.batch != batch:
+        raise failed(
+            FailureClass.USER,
+            FailureCode.DYNAMIC_SHAPE,
+            f"the model's batch is fixed at {batch}, so it cannot run with batch {params.batch}",
+            hint=f"leave batch out, or set it to {batch}",
+        )
+
+
+def _feed(params: Benchmark, bench: Bench, batch: int) -> data.Feed:
+    """Return one batch: real rows if there are any, random ones else; the values hardly matter."""
+    model = ir.read(bench.inputs["model"])
+    if "evaluation" in bench.inputs:
+        samples = data.load(bench.inputs["evaluation"], bench.parts["evaluation"], model)
+    else:
+        samples = data.random_samples(model, batch, params.seed)
+    feed, _ = next(samples.batches(batch))
+    return feed
+
+
+def _measure(params: Benchmark, bench: Bench, built: list[Arm], began: float) -> None:
+    for done, arm in enumerate(built):
+        bench.report("warm up", done, len(built))
+        arm.warm_up()
+    schedule = arms.Schedule(built)
+    deadline = began + params.time_budget_s
+    rounds = 0
+    expected = _expected_rounds(built, deadline - time.monotonic())
+    while rounds < _MIN_ROUNDS or time.monotonic() < deadline:
+        schedule.run(rounds)
+        rounds += 1
+        bench.report("measure", min(rounds, expected), max(expected, rounds))
+        if rounds >= _MIN_ROUNDS and rounds % _LOOK_EVERY == 0 and _known(params, built):
+            break
+    bench.report("measure", rounds, rounds)
+
+
+def _expected_rounds(built: list[Arm], seconds: float) -> int:
+    a_round = sum(arm.per_block * arm.block_medians[-1] if arm.rounds else 20.0 for arm in built) / 1e3
+    return max(_MIN_ROUNDS, int(seconds / a_round))
+
+
+def _known(params: Benchmark, built: list[Arm]) -> bool:
+    return all(ratio.half_width <= params.half_width for ratio in _ratios(params, built).values())
+
+
+def _ratios(params: Benchmark, built: list[Arm]) -> dict[str, stats.Interval]:
+    medians = {arm.name: arm.block_medians for arm in built}
+    rows = stats.resampled(len(medians[CANDIDATE]), params.seed)
+    return {
+        name: stats.ratio_interval(medians[name], medians[CANDIDATE], rows)
+        for name in (REFERENCE_F32, REFERENCE_DEFAULT)
+    }
+
+
+def _keep(built: list[Arm], bench: Bench) -> None:
+    raw = {arm.name: arm.rounds for arm in built}
+    (bench.outputs / SAMPLES).write_text(json.dumps({"unit": "ns", "rounds": raw}))
+
+
+def _result(params: Benchmark, built: list[Arm], batch: int) -> StepResult:
+    ratios = _ratios(params, built)
+    rows = stats.resampled(len(built[0].rounds), params.seed)
+    found = [
+        Measurement(
+            name="speedup",
+            subject=name,
+            value=ratio.value,
+            unit=Unit.RATIO,
+            ci_low=ratio.low,
+            ci_high=ratio.high,
+            samples=SAMPLES,
+        )
+        for name, ratio in ratios.items()
+    ]
+    for arm in built:
+        found += _latencies(arm, stats.median_interval(arm.block_medians, rows), batch)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    found.append(Measurement(name="peak_memory", subject="child", value=peak, unit=Unit.BYTES))
+    return StepResult(
+        measurements=tuple(found),
+        verdict=stats.verdict(ratios[REFERENCE_DEFAULT], params.margin),
+        notes=_notes(params, built, batch),
+    )
+
+
+def _latencies(arm: Arm, median: stats.Interval, batch: int) -> list[Measurement]:
+    conditions = arm.conditions(batch)
+    samples = [nanoseconds / 1e6 for block in arm.rounds for nanoseconds in block]
+    percentiles = stats.percentiles(samples, (90, 95, 99))
+
+    def measured(name: str, value: float, unit: Unit = Unit.MILLISECONDS) -> Measurement:
+        return Measurement(
+            name=name, subject=arm.name, value=value, unit=unit, conditions=conditions
+        )
+
+    return [
+        measured("latency", median.value).model_copy(
+            update={"ci_low": median.low, "ci_high": median.high, "samples": SAMPLES}
+        ),
+        *(measured(f"latency_p{rank}", value) for rank, value in percentiles.items()),
+        measured("throughput", batch * 1e3 / median.value, Unit.PER_SECOND),
+        measured("load_time", arm.load_s, Unit.SECONDS),
+        measured("compile_time", arm.compile_s, Unit.SECONDS),
+    ]
+
+
+def _notes(params: Benchmark, built: list[Arm], batch: int) -> tuple[Note, ...]:
+    conditions = built[-1].conditions(batch)
+    notes: list[Note] = []
+    if not _known(params, built):
+        notes.append(
+            Note(
+                code="budget_over",
+                message=f"after {params.time_budget_s:g} s the ratios are known less well than to "
+                f"± {params.half_width:.0%}; give a larger time_budget_s for more",
+            )
+        )
+    busy = _BUSY_LOAD * (conditions.threads or 1)
+    if conditions.load_average and conditions.load_average > busy + 1:
+        notes.append(
+            Note(
+                code="busy_host",
+                message=f"the host was busy with other things (load {conditions.load_average:.1f}); "
+                "the ratios allow for it, the milliseconds do not",
+            )
+        )
+    return tuple(notes)

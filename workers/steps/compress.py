@@ -1,0 +1,84 @@
+"""Compresses the weights alone to 8 or 4 bits (NNCF weight compression)."""
+
+from math import gcd
+
+import nncf
+import openvino as ov
+
+from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.recipes import Compress
+from ovfarm.results import StepResult
+from workers.kit import calls, ir
+from workers.protocol import Bench, StepFailed, failed
+
+_MODES = {
+    "int8_sym": nncf.CompressWeightsMode.INT8_SYM,
+    "int8_asym": nncf.CompressWeightsMode.INT8_ASYM,
+    "int4_sym": nncf.CompressWeightsMode.INT4_SYM,
+    "int4_asym": nncf.CompressWeightsMode.INT4_ASYM,
+}
+
+
+def run(params: Compress, bench: Bench) -> StepResult:
+    """Write the compressed ``model.xml`` and ``model.bin``; raises StepFailed."""
+    bench.report("compress", 0, 2)
+    model = ir.read(bench.inputs["model"])
+    if ir.quantized(model):
+        raise failed(
+            FailureClass.USER,
+            FailureCode.ALREADY_QUANTIZED,
+            "the model's weights are compressed or quantized already",
+            hint="start from the floating-point model, or leave the compress step out",
+        )
+    before = sum(ir.element_types(model).values())
+    try:
+        with calls.refusals():
+            compressed = nncf.compress_weights(
+                model,
+                mode=_MODES[params.mode],
+                ratio=params.ratio,
+                group_size=params.group_size,
+                all_layers=params.all_layers,
+                ignored_scope=calls.scope(params.ignored_scope),
+            )
+    except nncf.InvalidGroupSizeError as refused:
+        raise _group_size(params, bench, str(refused)) from refused
+    if not ir.quantized(compressed):
+        raise failed(
+            FailureClass.USER,
+            FailureCode.NOTHING_QUANTIZED,
+            f"none of the {before} weights was compressed: no layer qualifies, or all are ignored",
+            hint="look at ignored_scope and all_layers",
+        )
+    bench.report("save", 1, 2)
+    ir.save(compressed, bench.outputs)
+    bench.report("save", 2, 2)
+    return StepResult(
+        canonical_digest=ir.canonical_digest(bench.outputs),
+        element_types=ir.element_types(compressed),
+    )
+
+
+def _group_size(params: Compress, bench: Bench, words: str) -> StepFailed:
+    fitting = _fitting_group(ir.read(bench.inputs["model"]))
+    asked = params.group_size or 128
+    return failed(
+        FailureClass.USER,
+        FailureCode.GROUP_SIZE,
+        f"group_size {asked} does not divide the channels of every layer",
+        hint=f"--set {params.name}.group_size={fitting} divides them all; -1 makes one group a channel",
+        evidence=words,
+    )
+
+
+def _fitting_group(model: ov.Model) -> int:
+    """Return the largest power of two that divides the channels of all matrix weights, or -1."""
+    common = 0
+    for op in model.get_ops():
+        if op.get_type_name() == "MatMul":
+            shape = op.input(1).get_partial_shape()
+            if shape.is_static and op.input_value(1).get_node().get_type_name() in {"Constant", "Convert"}:
+                transposed = op.get_attributes()["transpose_b"]
+                common = gcd(common, shape[-1 if transposed else -2].get_length())
+    largest = common & -common
+    return largest if largest > 1 else -1

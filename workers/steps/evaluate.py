@@ -1,0 +1,167 @@
+"""Measures how right a model is: accuracy on labelled data, and distance to the reference's outputs."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import openvino as ov
+
+from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.recipes import Evaluate
+from ovfarm.results import Conditions, Measurement, Note, StepResult, Unit
+from workers.kit import data, device, ir, stats
+from workers.protocol import Bench, failed
+
+_BATCH = 32
+_RANDOM_ROWS = 32
+
+
+def run(params: Evaluate, bench: Bench) -> StepResult:
+    """Return ``accuracy`` when there are labels, distances when there is a reference; raises StepFailed.
+
+    Cosine distance is 1 - cos of the flattened outputs, averaged over rows (0 is equal); ``agreement``
+    is the share of rows with the same top class. Both models compute in f32 unless told otherwise.
+    """
+    model = ir.read(bench.inputs["model"])
+    samples, notes = _samples(params, bench, model)
+    if samples.labels is None and "reference" not in bench.inputs:
+        raise failed(
+            FailureClass.USER,
+            FailureCode.LABELS_MISSING,
+            "there is nothing to compare with: no labels and no reference",
+            hint="add an array 'labels' to the dataset, or name a reference step",
+        )
+    compiled = device.compiled(model, bench, pin_f32=params.precision == "f32")
+    outputs = _outputs(compiled, samples, bench, "evaluate")
+    conditions = Conditions(
+        device=bench.openvino_device,
+        precision=device.told(compiled).get("INFERENCE_PRECISION_HINT", ""),
+        samples=len(samples),
+    )
+    found: list[Measurement] = []
+    if samples.labels is not None:
+        found.append(_accuracy(outputs, samples.labels, conditions))
+    if "reference" in bench.inputs:
+        reference = device.compiled(ir.read(bench.inputs["reference"]), bench, pin_f32=True)
+        found += _distances(outputs, _outputs(reference, samples, bench, "reference"), conditions)
+    return StepResult(measurements=tuple(found), notes=notes)
+
+
+def _samples(
+    params: Evaluate, bench: Bench, model: ov.Model
+) -> tuple[data.Samples, tuple[Note, ...]]:
+    if "evaluation" in bench.inputs:
+        samples = data.load(bench.inputs["evaluation"], bench.parts["evaluation"], model)
+        return samples.first(params.samples), ()
+    rows = params.samples or _RANDOM_ROWS
+    note = Note(
+        code="random_data",
+        message=f"there is no evaluation data, so outputs were compared on {rows} random rows",
+    )
+    return data.random_samples(model, rows, seed=0), (note,)
+
+
+def _outputs(
+    compiled: ov.CompiledModel, samples: data.Samples, bench: Bench, stage: str
+) -> list[data.Array]:
+    """Return each output over all rows: one array an output, rows first."""
+    size = _batch(compiled)
+    request = compiled.create_infer_request()
+    rows: list[list[data.Array]] = [[] for _ in compiled.outputs]
+    done = 0
+    for feed, count in samples.batches(size):
+        result = request.infer(feed)
+        for at, output in enumerate(compiled.outputs):
+            rows[at].append(np.array(result[output])[:count])
+        done += count
+        bench.report(stage, done, len(samples))
+    outputs = [np.concatenate(parts) for parts in rows]
+    for output, port in zip(outputs, compiled.outputs, strict=True):
+        _check_finite(output, port)
+    return outputs
+
+
+def _batch(compiled: ov.CompiledModel) -> int:
+    shape = compiled.inputs[0].get_partial_shape()
+    return shape[0].get_length() if shape.rank.is_static and shape[0].is_static else _BATCH
+
+
+def _check_finite(output: data.Array, port: ov.Output) -> None:
+    if output.dtype.kind == "f" and not np.isfinite(output).all():
+        bad = int(output.size - np.isfinite(output).sum())
+        raise failed(
+            FailureClass.USER,
+            FailureCode.OUTPUT_NOT_FINITE,
+            f"{bad} of {output.size} values of an output of shape {port.get_partial_shape()} are NaN or "
+            "infinite",
+            hint="the optimisation broke the model: keep more of it in floating point (ignored_scope)",
+        )
+
+
+def _accuracy(outputs: list[data.Array], labels: data.Array, conditions: Conditions) -> Measurement:
+    scores = outputs[0].reshape(len(outputs[0]), -1)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise failed(
+            FailureClass.USER,
+            FailureCode.DATASET_SHAPE,
+            f"labels are whole numbers, one a row; these are {labels.dtype} of shape {labels.shape}",
+        )
+    right = int((scores.argmax(axis=1) == labels).sum())
+    share = stats.wilson(right, len(labels))
+    return Measurement(
+        name="accuracy",
+        value=share.value,
+        unit=Unit.RATIO,
+        ci_low=share.low,
+        ci_high=share.high,
+        conditions=conditions,
+    )
+
+
+@dataclass(slots=True)
+class _Distance:
+    max_abs: float = 0.0
+    cosine: list[float] = field(default_factory=list)
+
+
+def _distances(
+    outputs: list[data.Array], reference: list[data.Array], conditions: Conditions
+) -> list[Measurement]:
+    if [o.shape for o in outputs] != [r.shape for r in reference]:
+        raise failed(
+            FailureClass.USER,
+            FailureCode.MODEL_MISMATCH,
+            f"the outputs have the shapes {[o.shape for o in outputs]}, the reference's "
+            f"{[r.shape for r in reference]}",
+        )
+    found = _Distance()
+    for output, other in zip(outputs, reference, strict=True):
+        mine = output.reshape(len(output), -1).astype(np.float64)
+        theirs = other.reshape(len(other), -1).astype(np.float64)
+        found.max_abs = max(found.max_abs, float(np.abs(mine - theirs).max()))
+        norms = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
+        cosine = np.einsum("ij,ij->i", mine, theirs) / np.where(norms == 0, 1, norms)
+        found.cosine.append(float(np.where(norms == 0, 0, 1 - cosine).mean()))
+    top = [o[0].reshape(len(o[0]), -1).argmax(axis=1) for o in (outputs, reference)]
+    agreeing = stats.wilson(int((top[0] == top[1]).sum()), len(top[0]))
+    return [
+        Measurement(
+            name="max_abs_difference",
+            value=found.max_abs,
+            unit=Unit.DISTANCE,
+            conditions=conditions,
+        ),
+        Measurement(
+            name="cosine_distance",
+            value=max(max(found.cosine), 0.0),
+            unit=Unit.DISTANCE,
+            conditions=conditions,
+        ),
+        Measurement(
+            name="agreement",
+            value=agreeing.value,
+            unit=Unit.RATIO,
+            ci_low=agreeing.low,
+            ci_high=agreeing.high,
+            conditions=conditions,
+        ),
+    ]
