@@ -78,9 +78,7 @@ class Compress(_Params):
     @model_validator(mode="after")
     def _four_bit_only(self) -> "Compress":
         if self.mode.startswith("int8") and (self.ratio is not None or self.group_size is not None):
-            raise ValueError(
-                "ratio and group_size belong to int4_sym and int4_asym; int8 is per channel"
-            )
+            raise ValueError("ratio and group_size belong to int4_sym and int4_asym; int8 is per channel")
         if self.group_size == 0:
             raise ValueError("group_size is -1 (one group a channel) or at least 1")
         return self

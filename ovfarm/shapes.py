@@ -40,9 +40,7 @@ def _inside(name: str) -> str:
     return name
 
 
-FileName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,200}$"), AfterValidator(_inside)
-]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,200}$"), AfterValidator(_inside)]
 
 
 def public_id(prefix: str, value: UUID) -> str:

@@ -58,9 +58,7 @@ def model(session: Session, team: UUID, model_id: UUID) -> ModelView:
         select(Model).where(Model.id == model_id, Model.team_id == team)
     ).scalar_one_or_none()
     if row is None:
-        raise NotFound(
-            f"there is no model {public_id('mod', model_id)}", hint="list yours: GET /v1/models"
-        )
+        raise NotFound(f"there is no model {public_id('mod', model_id)}", hint="list yours: GET /v1/models")
     return _model_view(row)
 
 

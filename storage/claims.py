@@ -92,15 +92,11 @@ def _load(session: Session, host: str) -> tuple[int, int]:
 def _reserve(session: Session, host: str, step_id: UUID, lease_s: float) -> None:
     """Keep a host free for a benchmark: what runs there ends, and nothing new starts."""
     session.execute(
-        update(Host)
-        .where(Host.name == host)
-        .values(reserved_for=step_id, reserved_until=db_now(lease_s))
+        update(Host).where(Host.name == host).values(reserved_for=step_id, reserved_until=db_now(lease_s))
     )
 
 
-def _next(
-    session: Session, node: NodeIdentity, clock: float, reserved_for: UUID | None
-) -> _Candidate | None:
+def _next(session: Session, node: NodeIdentity, clock: float, reserved_for: UUID | None) -> _Candidate | None:
     """Return the first step, in fair order, that this node can run."""
     served = select(NodeNeed.need_key).where(NodeNeed.node_id == node.id)
     needs = tuple(session.execute(served).scalars())
@@ -130,9 +126,7 @@ def _running(session: Session, device: Device) -> dict[UUID, int]:
     return dict(rows.all())
 
 
-def _first(
-    session: Session, team_id: UUID, needs: Collection[str], reserved_for: UUID | None
-) -> Step | None:
+def _first(session: Session, team_id: UUID, needs: Collection[str], reserved_for: UUID | None) -> Step | None:
     """Return a team's next step: one index probe for each need, whatever the queue's length."""
     found: list[Step] = []
     for need_key in needs:

@@ -17,9 +17,7 @@ T = TypeVar("T")
 
 BigIntegerKey = BigInteger().with_variant(Integer(), "sqlite")
 _SQLITE_TIME = sqlite.DATETIME(  # type: ignore[no-untyped-call] # SQLAlchemy leaves it untyped
-    storage_format=(
-        "%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06d"
-    )
+    storage_format=("%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06d")
 )
 
 
@@ -31,9 +29,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the dialect's own type."""
-        return dialect.type_descriptor(
-            _SQLITE_TIME if dialect.name == "sqlite" else DateTime(timezone=True)
-        )
+        return dialect.type_descriptor(_SQLITE_TIME if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Refuse a naive time, which means something else on every machine."""

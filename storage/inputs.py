@@ -40,9 +40,7 @@ def _input(session: Session, edge: StepEdge) -> Iterator[Input]:
     elif edge.model_id:
         rows = session.execute(select(Model.manifest, Model.digest).where(Model.id == edge.model_id))
     else:
-        rows = session.execute(
-            select(Dataset.manifest, Dataset.digest).where(Dataset.id == edge.dataset_id)
-        )
+        rows = session.execute(select(Dataset.manifest, Dataset.digest).where(Dataset.id == edge.dataset_id))
     for manifest, digest in rows:
         whole = edge.part is Part.ALL
         yield Input(

@@ -164,9 +164,7 @@ def cancel(session: Session, team: UUID, job_id: UUID) -> JobView:
 def settle(session: Session, job_id: UUID) -> None:
     """End a job when all its steps have ended. The caller holds the job's row lock."""
     steps = session.execute(
-        select(Step.state, Step.failure)
-        .where(Step.job_id == job_id)
-        .order_by(Step.finished_at, Step.ordinal)
+        select(Step.state, Step.failure).where(Step.job_id == job_id).order_by(Step.finished_at, Step.ordinal)
     ).all()
     states = {state for state, _ in steps}
     if states & {StepState.BLOCKED, StepState.QUEUED, StepState.RUNNING}:

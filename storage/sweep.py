@@ -133,8 +133,6 @@ def _end(session: Session, step: Step, event: StepEvent, failure: Failure) -> No
 
 def ring_overdue(session: Session, waiting_s: float) -> None:
     """Ring again for needs with a step that has been queued for longer than ``waiting_s`` seconds."""
-    overdue = select(Step.need_key).where(
-        Step.state == StepState.QUEUED, Step.queued_at < db_now(-waiting_s)
-    )
+    overdue = select(Step.need_key).where(Step.state == StepState.QUEUED, Step.queued_at < db_now(-waiting_s))
     for need_key in session.execute(overdue.distinct()).scalars():
         ring_for(session, need_key)

@@ -36,6 +36,7 @@ def listen(app: Celery, wake: Callable[[], None], node_name: str, slots: int) ->
     app.task(wake, name=WAKE_TASK, ignore_result=True)
     app.worker_main(
         [
+            "--quiet",
             "worker",
             "--pool=threads",
             f"--concurrency={slots}",

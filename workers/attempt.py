@@ -68,9 +68,7 @@ class Attempt:
         if self._claim.cache is Cache.OFF:
             return True
         with self._place.database.write() as session:
-            way = cache.reuse_or_lead(
-                session, self._claim, self._key, reuse=self._claim.cache is Cache.USE
-            )
+            way = cache.reuse_or_lead(session, self._claim, self._key, reuse=self._claim.cache is Cache.USE)
         log.info("step.way", step=self._claim.name, way=way.name.lower(), key=self._key)
         return way is cache.Way.LEAD
 
@@ -80,9 +78,7 @@ class Attempt:
             request = step_request(self._place, self._claim, ins, self._folder)
             trim(self._place.cache, self._place.settings.cache_bytes)
             failpoint(Failpoint.RUNNING)
-            reply = self._place.zygote.run(
-                request, on_progress=self._lease.report, stop=self._lease.stop
-            )
+            reply = self._place.zygote.run(request, on_progress=self._lease.report, stop=self._lease.stop)
             if isinstance(reply, StepResult):
                 return self._store(request.outputs, reply)
         except StepFailed as bad_output:

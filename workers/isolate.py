@@ -78,9 +78,7 @@ class _Generation:
                     hint="the reason is printed above; mend the installation with: ./farm setup",
                 )
 
-    def open(
-        self, request: StepRequest | InventoryRequest
-    ) -> tuple[str, "queue.SimpleQueue[Said | None]"]:
+    def open(self, request: StepRequest | InventoryRequest) -> tuple[str, "queue.SimpleQueue[Said | None]"]:
         name, box = uuid4().hex, queue.SimpleQueue[Said | None]()
         self._boxes[name] = box
         self.children += 1

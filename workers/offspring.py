@@ -108,9 +108,7 @@ class Offspring:
                     self._words = self._words or frame
         except BadFrame as garbage:
             self._open.discard(self._reply.fileno())
-            self._end(
-                FailureClass.CRASH, FailureCode.BAD_REPLY, f"the step's reply is {garbage.message}"
-            )
+            self._end(FailureClass.CRASH, FailureCode.BAD_REPLY, f"the step's reply is {garbage.message}")
         return progress
 
     def cancel(self) -> None:

@@ -79,9 +79,7 @@ class InventoryFrame(Document):
     offer: Offer
 
 
-Frame = Annotated[
-    ProgressFrame | ResultFrame | FailureFrame | InventoryFrame, Field(discriminator="frame")
-]
+Frame = Annotated[ProgressFrame | ResultFrame | FailureFrame | InventoryFrame, Field(discriminator="frame")]
 REQUEST: TypeAdapter[StepRequest | InventoryRequest] = TypeAdapter(Request)
 FRAME: TypeAdapter[ProgressFrame | ResultFrame | FailureFrame | InventoryFrame] = TypeAdapter(Frame)
 

@@ -97,9 +97,7 @@ class Farm:
     def expire(self, claim: Claim) -> None:
         """Let a lease run out now."""
         with self.database.write() as session:
-            session.execute(
-                update(Step).where(Step.id == claim.step_id).values(lease_until=db_now(-0.01))
-            )
+            session.execute(update(Step).where(Step.id == claim.step_id).values(lease_until=db_now(-0.01)))
 
     def session(self) -> Session:
         return Session(self.database.engine)

@@ -21,9 +21,7 @@ def int8_spec(farm: Farm, *, cache: Cache = Cache.USE) -> JobSpec:
         evaluation = catalog.register_dataset(session, farm.team, "e", manifest("e.npz", "c" * 64))
     return JobSpec(
         model=model.id,
-        data=JobData(
-            calibration=DataRef(dataset=calibration.id), evaluation=DataRef(dataset=evaluation.id)
-        ),
+        data=JobData(calibration=DataRef(dataset=calibration.id), evaluation=DataRef(dataset=evaluation.id)),
         recipe="int8",
         cache=cache,
     )

@@ -98,9 +98,7 @@ def test_a_flood_of_output_is_bounded(zygote: Zygote, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("action", [ProbeAction.HANG, ProbeAction.SPIN, ProbeAction.SLEEP])
-def test_stop_ends_a_child_within_two_seconds(
-    zygote: Zygote, tmp_path: Path, action: ProbeAction
-) -> None:
+def test_stop_ends_a_child_within_two_seconds(zygote: Zygote, tmp_path: Path, action: ProbeAction) -> None:
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
     began = time.monotonic()
@@ -144,16 +142,12 @@ def test_the_zygote_is_renewed_after_so_many_children_and_after_a_crash(tmp_path
         assert not alive(pids[0] or 0)
 
 
-def test_a_killed_zygote_takes_its_children_along_and_is_replaced(
-    zygote: Zygote, tmp_path: Path
-) -> None:
+def test_a_killed_zygote_takes_its_children_along_and_is_replaced(zygote: Zygote, tmp_path: Path) -> None:
     zygote.start()
     first = zygote.pid
     assert first is not None
     box: list[object] = []
-    thread = threading.Thread(
-        target=lambda: box.append(run(zygote, request(tmp_path, ProbeAction.HANG)))
-    )
+    thread = threading.Thread(target=lambda: box.append(run(zygote, request(tmp_path, ProbeAction.HANG))))
     thread.start()
     assert eventually(lambda: bool(children_of(first)))
     (child,) = children_of(first)

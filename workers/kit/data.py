@@ -116,9 +116,7 @@ def _fitting(array: Array, port: ov.Output) -> Array:
             raise _bad(FailureCode.DATASET_SHAPE, f"{wanted}, the data is {array.shape}")
     target = np.dtype(port.get_element_type().to_dtype())
     if not np.can_cast(array.dtype, target, "same_kind") and array.dtype.kind not in "biu":
-        raise _bad(
-            FailureCode.DATASET_SHAPE, f"input {name!r} takes {target}, the data is {array.dtype}"
-        )
+        raise _bad(FailureCode.DATASET_SHAPE, f"input {name!r} takes {target}, the data is {array.dtype}")
     return np.ascontiguousarray(array, dtype=target)
 
 
@@ -134,7 +132,9 @@ def _check_finite(name: str, array: Array) -> None:
         )
 
 
-def _bad(code: FailureCode, message: str, *, hint: str | None = None, evidence: str | None = None) -> StepFailed:
+def _bad(
+    code: FailureCode, message: str, *, hint: str | None = None, evidence: str | None = None
+) -> StepFailed:
     return failed(FailureClass.USER, code, message, hint=hint, evidence=evidence)
 
 
@@ -148,7 +148,7 @@ def random_samples(model: ov.Model, count: int, seed: int) -> Samples:
             raise failed(
                 FailureClass.USER,
                 FailureCode.DYNAMIC_SHAPE,
-                f"input {port.get_any_name()!r} has the shape {shape.to_string()}, so random data has no size",
+                f"input {port.get_any_name()!r} has the shape {shape.to_string()}: random rows have no size",
                 hint="give evaluation data: its shapes are used",
             )
         size = (count, *(dimension.get_length() for dimension in list(shape)[1:]))

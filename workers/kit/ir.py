@@ -5,7 +5,7 @@ import re
 import zipfile
 from collections import Counter
 from pathlib import Path
-from xml.etree import ElementTree as ET  # noqa: S405 - it reads what OpenVINO has just written
+from xml.etree import ElementTree as ET
 
 import openvino as ov
 
@@ -90,13 +90,11 @@ def _unreadable(path: Path, words: str) -> StepFailed:
     shape = "unsupported_operation" if _operations(words) else words
     for mark, code, message, hint in cases:
         if mark in shape:
-            return failed(
-                FailureClass.USER, code, f"{path.name} {message}", hint=hint, evidence=words
-            )
+            return failed(FailureClass.USER, code, f"{path.name} {message}", hint=hint, evidence=words)
     return failed(
         FailureClass.USER,
         FailureCode.MODEL_UNREADABLE,
-        f"{path.name} is not a model that OpenVINO can read: it is damaged, cut short or of another format",
+        f"{path.name} is damaged, cut short, or of a format that OpenVINO does not read",
         hint="check that the file loads where it was made, then upload it again",
         evidence=words,
     )
@@ -121,9 +119,7 @@ def element_types(model: ov.Model) -> dict[str, int]:
     counted: Counter[str] = Counter()
     for op in model.get_ops():
         if op.get_type_name() == "Constant" and len(op.get_output_shape(0)) > 1:
-            counted[op.get_output_element_type(0).get_type_name()] += int(
-                _size(op.get_output_shape(0))
-            )
+            counted[op.get_output_element_type(0).get_type_name()] += int(_size(op.get_output_shape(0)))
     return dict(sorted(counted.items()))
 
 

@@ -53,9 +53,7 @@ def median_interval(blocks: Sequence[float], rows: NDArray[np.intp]) -> Interval
     return _interval(float(np.median(values)), np.median(values[rows], axis=1))
 
 
-def ratio_interval(
-    over: Sequence[float], under: Sequence[float], rows: NDArray[np.intp]
-) -> Interval:
+def ratio_interval(over: Sequence[float], under: Sequence[float], rows: NDArray[np.intp]) -> Interval:
     """Return the ratio of two medians with its bootstrap interval; rounds stay paired."""
     top, bottom = np.asarray(over), np.asarray(under)
     value = float(np.median(top) / np.median(bottom))

@@ -134,9 +134,7 @@ def _latencies(arm: Arm, median: stats.Interval, batch: int) -> list[Measurement
     percentiles = stats.percentiles(samples, (90, 95, 99))
 
     def measured(name: str, value: float, unit: Unit = Unit.MILLISECONDS) -> Measurement:
-        return Measurement(
-            name=name, subject=arm.name, value=value, unit=unit, conditions=conditions
-        )
+        return Measurement(name=name, subject=arm.name, value=value, unit=unit, conditions=conditions)
 
     return [
         measured("latency", median.value).model_copy(

@@ -77,7 +77,10 @@ def _fitting_group(model: ov.Model) -> int:
     for op in model.get_ops():
         if op.get_type_name() == "MatMul":
             shape = op.input(1).get_partial_shape()
-            if shape.is_static and op.input_value(1).get_node().get_type_name() in {"Constant", "Convert"}:
+            if shape.is_static and op.input_value(1).get_node().get_type_name() in {
+                "Constant",
+                "Convert",
+            }:
                 transposed = op.get_attributes()["transpose_b"]
                 common = gcd(common, shape[-1 if transposed else -2].get_length())
     largest = common & -common

@@ -46,9 +46,7 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
     return StepResult(measurements=tuple(found), notes=notes)
 
 
-def _samples(
-    params: Evaluate, bench: Bench, model: ov.Model
-) -> tuple[data.Samples, tuple[Note, ...]]:
+def _samples(params: Evaluate, bench: Bench, model: ov.Model) -> tuple[data.Samples, tuple[Note, ...]]:
     if "evaluation" in bench.inputs:
         samples = data.load(bench.inputs["evaluation"], bench.parts["evaluation"], model)
         return samples.first(params.samples), ()
@@ -60,9 +58,7 @@ def _samples(
     return data.random_samples(model, rows, seed=0), (note,)
 
 
-def _outputs(
-    compiled: ov.CompiledModel, samples: data.Samples, bench: Bench, stage: str
-) -> list[data.Array]:
+def _outputs(compiled: ov.CompiledModel, samples: data.Samples, bench: Bench, stage: str) -> list[data.Array]:
     """Return each output over all rows: one array an output, rows first."""
     size = _batch(compiled)
     request = compiled.create_infer_request()
@@ -152,7 +148,7 @@ def _distances(
         ),
         Measurement(
             name="cosine_distance",
-            value=max(max(found.cosine), 0.0),
+            value=max(*found.cosine, 0.0),
             unit=Unit.DISTANCE,
             conditions=conditions,
         ),

@@ -45,7 +45,7 @@ def run(params: Package, bench: Bench) -> StepResult:
         },
         "inputs": [_port(port) for port in model.inputs],
         "outputs": [_port(port) for port in model.outputs],
-        "element_types": {name: count for name, count in ir.element_types(model).items()},
+        "element_types": dict(ir.element_types(model).items()),
     }
     (bench.outputs / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
     bench.report("copy", 2, 2)

@@ -1,0 +1,61 @@
+"""``python -m api``: the API, until SIGTERM. ``python -m api migrate`` brings the database up to date."""
+
+import ipaddress
+import sys
+
+import uvicorn
+
+from api.app import create_app
+from ovfarm.errors import InvalidInput, OvfarmError, Unavailable
+from ovfarm.settings import Settings
+from storage.schema import at_head, migrate
+
+
+def serve(settings: Settings) -> None:
+    """Serve until the process is told to leave; raises OvfarmError when it cannot start."""
+    _check_host(settings.host)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    if not at_head(settings.database):
+        raise Unavailable("the database has an older schema", hint="run: ovfarm admin migrate")
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        timeout_keep_alive=30,
+        h11_max_incomplete_event_size=64 << 10,
+        server_header=False,
+    )
+
+
+def _check_host(host: str) -> None:
+    """Refuse to be reachable from other machines while anyone who reaches it may do everything."""
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise InvalidInput(
+            f"OVFARM_HOST={host} would open the farm to other machines without any key",
+            code="host_refused",
+            hint="serve on 127.0.0.1 and put a proxy with authentication in front of it",
+        )
+
+
+def main(arguments: list[str]) -> int:
+    """Run the verb; returns the exit code."""
+    settings = Settings()
+    try:
+        if arguments == ["migrate"]:
+            settings.home.mkdir(parents=True, exist_ok=True)
+            migrate(settings.database)
+        else:
+            serve(settings)
+    except OvfarmError as error:
+        sys.stderr.write("\n".join(filter(None, [error.message, error.hint])) + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

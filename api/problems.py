@@ -1,0 +1,151 @@
+"""Errors on the wire: RFC 9457 problem documents, one shape for everything that goes wrong."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from ovfarm.errors import Conflict, InvalidInput, NotFound, OvfarmError, Unavailable
+from ovfarm.shapes import Document
+
+log = structlog.get_logger()
+MEDIA_TYPE = "application/problem+json"
+_STATUS: dict[type[OvfarmError], int] = {
+    InvalidInput: 422,
+    NotFound: 404,
+    Conflict: 409,
+    Unavailable: 503,
+}
+_TITLES = {
+    400: "Malformed request",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    416: "No such range",
+    422: "Invalid input",
+    500: "Internal error",
+    503: "Unavailable for now",
+}
+
+
+class FieldProblem(Document):
+    """One mistake: where (JSON pointer) and what."""
+
+    pointer: str
+    message: str
+
+
+class Problem(Document):
+    """A problem document; ``code`` is stable, ``hint`` says what to do next."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[FieldProblem, ...] = ()
+    hint: str | None = None
+    request_id: str | None = None
+
+
+def document(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI should say of these statuses."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": _TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def problem(request: Request, status: int, detail: str, code: str, **more: Any) -> Response:
+    """Return a problem response."""
+    body = Problem(
+        title=_TITLES.get(status, "Error"),
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=getattr(request.state, "request_id", None),
+        **{k: v for k, v in more.items() if k in {"errors", "hint"}},
+    )
+    headers: Mapping[str, str] = more.get("headers") or {}
+    return Response(
+        body.model_dump_json(exclude_none=True), status, headers=dict(headers), media_type=MEDIA_TYPE
+    )
+
+
+def _raised(request: Request, error: Exception) -> Response:
+    if not isinstance(error, OvfarmError):
+        raise error
+    status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 500)
+    errors: tuple[FieldProblem, ...] = ()
+    if isinstance(error, InvalidInput):
+        errors = (FieldProblem(pointer=error.pointer, message=error.message),)
+        status = _STATUS_BY_CODE.get(error.code, status)
+    headers = {"Retry-After": "2"} if status == 503 else {}
+    return problem(
+        request, status, error.message, error.code, errors=errors, hint=error.hint, headers=headers
+    )
+
+
+_STATUS_BY_CODE = {"too_large": 413, "malformed_json": 400, "range_not_satisfiable": 416}
+
+
+def _unvalidated(request: Request, error: Exception) -> Response:
+    """Name every field that is wrong; the values themselves are not echoed, they may be anything."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = tuple(
+        FieldProblem(pointer=_pointer(found["loc"]), message=_plain(found["msg"])) for found in error.errors()
+    )
+    malformed = any(found["type"] == "json_invalid" for found in error.errors())
+    detail = "; ".join(f"{e.pointer or '/'}: {e.message}" for e in errors[:5])
+    return problem(
+        request,
+        400 if malformed else 422,
+        detail,
+        "malformed_json" if malformed else "invalid_input",
+        errors=errors,
+    )
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _pointer(where: tuple[int | str, ...]) -> str:
+    """Return the JSON pointer of a validation error, without FastAPI's own first word."""
+    parts = where[1:] if where and where[0] in {"body", "query", "path", "header"} else where
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    code = _TITLES.get(error.status_code, "error").lower().replace(" ", "_")
+    detail = error.detail
+    if error.status_code == 404:
+        detail, code = f"there is nothing at {request.url.path}", "no_such_route"
+    return problem(request, error.status_code, detail, code, headers=error.headers)
+
+
+def _crashed(request: Request, error: Exception) -> Response:
+    log.error("request.crashed", path=request.url.path, exc_info=error)
+    return problem(
+        request,
+        500,
+        "the farm made a mistake; the operator finds it in the log by the request id",
+        "internal_error",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every error with a problem document."""
+    app.add_exception_handler(OvfarmError, _raised)
+    app.add_exception_handler(RequestValidationError, _unvalidated)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _crashed)

@@ -1,0 +1,100 @@
+"""Models and datasets: sets of blobs that were uploaded before."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
+
+from api import problems
+from api.deps import At, Door, Reading, Team, Writing
+from api.formats import HEAD_BYTES, check_dataset, model_format
+from ovfarm.errors import InvalidInput
+from ovfarm.jobs import DatasetView, ModelView, RegisterDataset, RegisterModel
+from ovfarm.results import FileEntry, Manifest
+from ovfarm.shapes import DatasetId, FileName, ModelId, public_id
+from storage import catalog
+from storage.holdings import held_size
+
+router = APIRouter()
+_FILE_NAME: TypeAdapter[str] = TypeAdapter(FileName)
+
+
+@router.post("/models", tags=["models"], name="register", status_code=201)
+def register_model(
+    asked: RegisterModel, session: Writing, team: Team, door: At, response: Response
+) -> ModelView:
+    """Register a model from uploaded blobs; its format is told by content. The same files have one id."""
+    manifest = _manifest(session, team, asked.files)
+    found = model_format(_heads(door, manifest))
+    view = catalog.register_model(session, team, asked.name, found, manifest)
+    response.headers["Location"] = f"/v1/models/{public_id('mod', view.id)}"
+    return view
+
+
+@router.get("/models", tags=["models"], name="list")
+def list_models(session: Reading, team: Team) -> tuple[ModelView, ...]:
+    """List the team's models, newest first."""
+    return catalog.models(session, team)
+
+
+@router.get("/models/{model_id}", tags=["models"], name="get", responses=problems.document(404))
+def get_model(model_id: ModelId, session: Reading, team: Team) -> ModelView:
+    """Show one model."""
+    return catalog.model(session, team, model_id)
+
+
+@router.post("/datasets", tags=["datasets"], name="register", status_code=201)
+def register_dataset(
+    asked: RegisterDataset, session: Writing, team: Team, door: At, response: Response
+) -> DatasetView:
+    """Register a dataset (one .npz) from an uploaded blob. The same file has one id."""
+    manifest = _manifest(session, team, asked.files)
+    check_dataset(_heads(door, manifest))
+    view = catalog.register_dataset(session, team, asked.name, manifest)
+    response.headers["Location"] = f"/v1/datasets/{public_id('dat', view.id)}"
+    return view
+
+
+@router.get("/datasets", tags=["datasets"], name="list")
+def list_datasets(session: Reading, team: Team) -> tuple[DatasetView, ...]:
+    """List the team's datasets, newest first."""
+    return catalog.datasets(session, team)
+
+
+@router.get("/datasets/{dataset_id}", tags=["datasets"], name="get", responses=problems.document(404))
+def get_dataset(dataset_id: DatasetId, session: Reading, team: Team) -> DatasetView:
+    """Show one dataset."""
+    return catalog.dataset(session, team, dataset_id)
+
+
+def _manifest(session: Session, team: UUID, files: Mapping[str, str]) -> Manifest:
+    entries: dict[str, FileEntry] = {}
+    for name, digest in files.items():
+        pointer = f"/files/{name.replace('~', '~0').replace('/', '~1')}"
+        try:
+            _FILE_NAME.validate_python(name)
+        except ValidationError:
+            raise InvalidInput(
+                "a file name is letters, digits and . _ - / without leaving its folder",
+                pointer=pointer,
+                code="file_name_refused",
+            ) from None
+        size = held_size(session, team, digest)
+        if size is None:
+            raise InvalidInput(
+                f"the blob {digest} has not been uploaded",
+                pointer=pointer,
+                code="blob_missing",
+                hint=f"PUT /v1/blobs/{digest} first",
+            )
+        entries[name] = FileEntry(digest=digest, size=size)
+    return Manifest(files=entries)
+
+
+def _heads(door: Door, manifest: Manifest) -> dict[str, bytes]:
+    return {
+        name: b"".join(door.blobs.stream(entry.digest, 0, HEAD_BYTES))
+        for name, entry in manifest.files.items()
+    }

@@ -1,0 +1,35 @@
+"""Recipes with a name, and the schema of every parameter."""
+
+from fastapi import APIRouter
+from pydantic import JsonValue
+
+from api import problems
+from ovfarm.errors import NotFound
+from ovfarm.presets import PRESETS
+from ovfarm.recipes import Recipe
+from ovfarm.shapes import Document
+
+router = APIRouter(prefix="/recipes", tags=["recipes"])
+
+
+class RecipeView(Document):
+    """A recipe with a name; ``parameters`` is the JSON Schema of each step, by its name."""
+
+    recipe: Recipe
+    parameters: dict[str, JsonValue]
+
+
+@router.get("", name="list")
+def list_recipes() -> tuple[Recipe, ...]:
+    """List the recipes that have a name."""
+    return tuple(PRESETS.values())
+
+
+@router.get("/{name}", name="get", responses=problems.document(404))
+def get(name: str) -> RecipeView:
+    """Show a recipe with the JSON Schema of its steps' parameters."""
+    recipe = PRESETS.get(name)
+    if recipe is None:
+        raise NotFound(f"there is no recipe {name!r}", hint=f"there are: {', '.join(PRESETS)}")
+    schemas = {step.name: type(step).model_json_schema() for step in recipe.steps}
+    return RecipeView(recipe=recipe, parameters=schemas)

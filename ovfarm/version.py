@@ -1,0 +1,3 @@
+"""The release of this farm."""
+
+VERSION = "0.1.0"
