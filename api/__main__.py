@@ -6,6 +6,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from api.bell import declare_queues
 from ovfarm.errors import InvalidInput, OvfarmError, Unavailable
 from ovfarm.settings import Settings
 from storage.schema import at_head, migrate
@@ -49,6 +50,7 @@ def main(arguments: list[str]) -> int:
         if arguments == ["migrate"]:
             settings.home.mkdir(parents=True, exist_ok=True)
             migrate(settings.database)
+            declare_queues(settings)
         else:
             serve(settings)
     except OvfarmError as error:

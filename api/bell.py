@@ -14,21 +14,41 @@ from ovfarm.settings import Settings
 log = structlog.get_logger()
 
 
-def bell(settings: Settings) -> Callable[[str], None]:
-    """Return what rings a queue: one try, no payload, nothing raised."""
+def _publisher(settings: Settings) -> Celery:
     for folder in ("messages", "processed", "control"):
         (settings.home / "broker" / folder).mkdir(parents=True, exist_ok=True)
     app = Celery("ovfarm", set_as_current=False)
     app.conf.update(celery_settings(settings.broker, settings.home, ALL_QUEUES))
-    exchange = Exchange(EXCHANGE)
-    queues = {name: Queue(name, exchange, routing_key=name) for name in ALL_QUEUES}
-    app.conf.task_queues = list(queues.values())
+    app.conf.task_queues = [_queue(name) for name in ALL_QUEUES]
+    return app
+
+
+def _queue(name: str) -> Queue:
+    return Queue(name, Exchange(EXCHANGE), routing_key=name)
+
+
+def declare_queues(settings: Settings) -> None:
+    """Declare the queues before any process uses them: two at once break the file system broker.
+
+    A broker that does not answer is no hindrance: each process declares what it uses.
+    """
+    try:
+        with _publisher(settings).connection_for_write(connect_timeout=2) as connection:
+            for name in ALL_QUEUES:
+                _queue(name)(connection).declare()
+    except (OperationalError, OSError) as away:
+        log.warning("broker.unavailable", why=str(away))
+
+
+def bell(settings: Settings) -> Callable[[str], None]:
+    """Return what rings a queue: one try, no payload, nothing raised."""
+    app = _publisher(settings)
 
     def ring(queue: str) -> None:
         try:
             app.send_task(
                 WAKE_TASK,
-                queue=queues.get(queue) or Queue(queue, exchange, routing_key=queue),
+                queue=_queue(queue),
                 expires=RING_EXPIRES_S,
                 retry=False,
                 ignore_result=True,

@@ -1,1 +1,5 @@
-"""ovfarm."""
+"""ovfarm: a farm that makes models fast on Intel hardware, with numbers you can trust."""
+
+from ovfarm.version import VERSION as __version__
+
+__all__ = ["__version__"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from celery import Celery
 from kombu import Exchange, Queue
 
-from ovfarm.broker import ALL_QUEUES, EXCHANGE, celery_settings
+from ovfarm.broker import EXCHANGE, celery_settings
 from ovfarm.hardware import WAKE_TASK
 
 
@@ -22,13 +22,6 @@ def celery_app(broker_url: str, home: Path, queues: Collection[str]) -> Celery:
     exchange = Exchange(EXCHANGE)
     app.conf.task_queues = [Queue(name, exchange, routing_key=name) for name in sorted(queues)]
     return app
-
-
-def declare_queues(broker_url: str, home: Path) -> None:
-    """Declare all queues once, before any process starts: two at once break the file system broker."""
-    with celery_app(broker_url, home, ALL_QUEUES).connection_for_write() as connection:
-        for name in ALL_QUEUES:
-            Queue(name, Exchange(EXCHANGE), routing_key=name, channel=connection).declare()
 
 
 def listen(app: Celery, wake: Callable[[], None], node_name: str, slots: int) -> None:

@@ -1,0 +1,7 @@
+"""``python -m ovfarm.cli``."""
+
+import sys
+
+from ovfarm.cli import main
+
+sys.exit(main())

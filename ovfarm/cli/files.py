@@ -1,0 +1,71 @@
+"""From what a person names (a file, a folder, an id) to what the farm registers."""
+
+from pathlib import Path
+from uuid import UUID
+
+import yaml
+from pydantic import ValidationError
+
+from ovfarm.client import Client
+from ovfarm.errors import InvalidInput
+from ovfarm.recipes import Recipe
+from ovfarm.shapes import parse_id
+
+
+def model(client: Client, named: str) -> UUID:
+    """Return the id of a model: given as an id, or uploaded from a file or folder."""
+    if named.startswith("mod_"):
+        return _id("mod", named)
+    path = Path(named)
+    return client.register_model(path.name, _model_files(path)).id
+
+
+def _id(prefix: str, named: str) -> UUID:
+    try:
+        return parse_id(prefix, named)
+    except ValueError as malformed:
+        raise InvalidInput(f"{named}: {malformed}") from None
+
+
+def _model_files(path: Path) -> dict[str, Path]:
+    if path.is_dir():
+        files = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*")) if p.is_file()}
+        if not files:
+            raise InvalidInput(f"{path} is an empty folder")
+        return files
+    if not path.is_file():
+        raise InvalidInput(
+            f"there is no file {path}", hint="MODEL is a .onnx, an .xml, a folder, or a mod_… id"
+        )
+    weights = path.with_suffix(".bin")
+    if path.suffix == ".xml" and weights.is_file():
+        return {path.name: path, weights.name: weights}
+    return {path.name: path}
+
+
+def dataset(client: Client, named: str) -> UUID:
+    """Return the id of a dataset: given as an id, or uploaded from an .npz file."""
+    if named.startswith("dat_"):
+        return _id("dat", named)
+    path = Path(named)
+    if not path.is_file():
+        raise InvalidInput(f"there is no file {path}", hint="data is one .npz file or a dat_… id")
+    return client.register_dataset(path.name, path).id
+
+
+def recipe(named: str) -> str | Recipe:
+    """Return a recipe: the name of one, or a whole one from a YAML or JSON file."""
+    path = Path(named)
+    if path.suffix not in {".yaml", ".yml", ".json"}:
+        return named
+    try:
+        raw = yaml.safe_load(path.read_text())
+        return Recipe.model_validate({"name": path.stem} | raw if isinstance(raw, dict) else raw)
+    except OSError as missing:
+        raise InvalidInput(f"{path} cannot be read: {missing.strerror}") from None
+    except yaml.YAMLError as malformed:
+        raise InvalidInput(f"{path} is not YAML: {malformed}") from None
+    except ValidationError as invalid:
+        found = invalid.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in found["loc"])
+        raise InvalidInput(f"{path}: {where}: {found['msg']}") from None

@@ -1,0 +1,109 @@
+"""``ovfarm jobs``: list, show, wait, cancel, download."""
+
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from ovfarm.cli import tables
+from ovfarm.cli.optimize import finish
+from ovfarm.cli.outcome import COMMON, Common, Exit, put, say
+from ovfarm.cli.watch import watch
+from ovfarm.errors import InvalidInput, NotFound, Refused
+from ovfarm.shapes import parse_id, public_id
+from ovfarm.states import JobState
+
+app = App(name="jobs", help="List, show, wait for, cancel and download jobs.")
+
+
+def _job(named: str) -> UUID:
+    try:
+        return parse_id("job", named)
+    except ValueError as malformed:
+        raise InvalidInput(f"{named}: {malformed}", hint="list yours: ovfarm jobs ls") from None
+
+
+@app.command
+def ls(
+    *,
+    state: Annotated[tuple[JobState, ...], Parameter(negative=())] = (),
+    limit: int = 50,
+    common: Common = COMMON,
+) -> None:
+    """List the newest jobs."""
+    page = common.client().jobs(states=tuple(s.value for s in state), limit=limit)
+    if common.json:
+        put(page.model_dump_json())
+        return
+    rows = [
+        (public_id("job", job.id), job.state.value, job.recipe, job.title, f"{job.created_at:%F %T}")
+        for job in page.items
+    ]
+    tables.listing(("job", "state", "recipe", "title", "created"), rows, Console())
+
+
+@app.command
+def show(job: str, *, common: Common = COMMON) -> None:
+    """Show a job with its steps, and what it found out once it has ended."""
+    client = common.client()
+    view = client.job(_job(job))
+    if common.json:
+        put(view.model_dump_json())
+        return
+    console = Console()
+    console.print(f"{public_id('job', view.id)}  {view.state}  {view.reason or ''}", highlight=False)
+    rows = [
+        (s.name, s.state.value, "cached" if s.cached else (s.node_name or ""), _why(s.reason, s.failure))
+        for s in view.steps
+    ]
+    tables.listing(("step", "state", "node", ""), rows, console)
+    if view.ended and view.state is JobState.SUCCEEDED:
+        tables.show(client.result(view.id), console)
+
+
+def _why(reason: str | None, failure: object) -> str:
+    return reason or str(getattr(failure, "message", "") or "")
+
+
+@app.command
+def wait(*job: str, timeout: float | None = None, common: Common = COMMON) -> int:
+    """Wait for jobs to end; 0 when all have succeeded, 1 otherwise, 3 when the time is over.
+
+    Parameters
+    ----------
+    timeout
+        Seconds to wait for each job.
+    """
+    client = common.client()
+    codes = [finish(client, watch(client, _job(named), timeout_s=timeout), json=common.json) for named in job]
+    return max(codes, default=Exit.OK)
+
+
+@app.command
+def cancel(*job: str, common: Common = COMMON) -> None:
+    """Ask for jobs to end."""
+    client = common.client()
+    for named in job:
+        view = client.cancel(_job(named))
+        put(view.model_dump_json() if common.json else f"{named} {view.reason or view.state}")
+
+
+@app.command
+def download(job: str, folder: Path = Path(), *, common: Common = COMMON) -> None:
+    """Download a job's package into FOLDER, each file checked against its sha256."""
+    client = common.client()
+    try:
+        package = client.result(_job(job)).package
+    except Refused as refused:
+        if refused.status != 409:
+            raise
+        raise Refused(refused.message, status=409, hint=f"wait for it: ovfarm jobs wait {job}") from None
+    if package is None:
+        raise NotFound("the job made no package", hint="its recipe has no package step, or that failed")
+    paths = client.download(client.artifact(package), folder)
+    if common.json:
+        put(client.artifact(package).model_dump_json())
+    for path in paths:
+        say(f"wrote {path}")

@@ -1,0 +1,5 @@
+"""The Python client: the farm's verbs over HTTP."""
+
+from ovfarm.client.client import Client
+
+__all__ = ["Client"]

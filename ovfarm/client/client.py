@@ -1,0 +1,183 @@
+"""``Client``: upload, submit, wait, download."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from ovfarm.client.download import download
+from ovfarm.client.transport import Transport
+from ovfarm.errors import Refused
+from ovfarm.jobs import (
+    ArtifactView,
+    DatasetView,
+    JobPage,
+    JobResult,
+    JobSpec,
+    JobView,
+    ModelView,
+    NodeView,
+    RegisterDataset,
+    RegisterModel,
+)
+from ovfarm.recipes import Recipe
+from ovfarm.shapes import public_id
+
+_CHUNK = 1 << 20
+_MODELS: TypeAdapter[tuple[ModelView, ...]] = TypeAdapter(tuple[ModelView, ...])
+_NODES: TypeAdapter[tuple[NodeView, ...]] = TypeAdapter(tuple[NodeView, ...])
+_RECIPES: TypeAdapter[tuple[Recipe, ...]] = TypeAdapter(tuple[Recipe, ...])
+_ARTIFACTS: TypeAdapter[tuple[ArtifactView, ...]] = TypeAdapter(tuple[ArtifactView, ...])
+
+
+class Client:
+    """A farm over HTTP. Every method raises Refused for what the farm refuses, Unavailable when it is away."""
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8080",
+        *,
+        timeout_s: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.transport = Transport(url, timeout_s=timeout_s, sleep=sleep)
+        self._sleep = sleep
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.transport.close()
+
+    def upload(self, path: Path) -> str:
+        """Send a file unless the farm has it, and return its sha256."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if self._has(digest):
+            return digest
+        headers = {"Content-Length": str(path.stat().st_size)}
+        self.transport.send("PUT", f"/v1/blobs/{digest}", content=_File(path), headers=headers)
+        return digest
+
+    def _has(self, digest: str) -> bool:
+        try:
+            self.transport.send("HEAD", f"/v1/blobs/{digest}")
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return False
+        return True
+
+    def register_model(self, name: str, files: Mapping[str, Path]) -> ModelView:
+        """Upload a model's files and register them under the names given."""
+        asked = RegisterModel(name=name, files={k: self.upload(p) for k, p in files.items()})
+        response = self.transport.send("POST", "/v1/models", json=asked.model_dump(mode="json"))
+        return ModelView.model_validate_json(response.content)
+
+    def register_dataset(self, name: str, file: Path) -> DatasetView:
+        """Upload a dataset's file and register it."""
+        asked = RegisterDataset(name=name, files={file.name: self.upload(file)})
+        response = self.transport.send("POST", "/v1/datasets", json=asked.model_dump(mode="json"))
+        return DatasetView.model_validate_json(response.content)
+
+    def models(self) -> tuple[ModelView, ...]:
+        """Return the registered models, newest first."""
+        return _MODELS.validate_json(self.transport.send("GET", "/v1/models").content)
+
+    def recipes(self) -> tuple[Recipe, ...]:
+        """Return the recipes that have a name."""
+        return _RECIPES.validate_json(self.transport.send("GET", "/v1/recipes").content)
+
+    def recipe(self, name: str) -> bytes:
+        """Return one recipe with the schema of its parameters, as JSON."""
+        return self.transport.send("GET", f"/v1/recipes/{name}").content
+
+    def nodes(self) -> tuple[NodeView, ...]:
+        """Return the nodes of the pool."""
+        return _NODES.validate_json(self.transport.send("GET", "/v1/nodes").content)
+
+    def submit(self, spec: JobSpec) -> JobView:
+        """Submit a job; when this returns, the farm has it."""
+        body = spec.model_dump(mode="json")
+        return JobView.model_validate_json(self.transport.send("POST", "/v1/jobs", json=body).content)
+
+    def job(self, job_id: UUID) -> JobView:
+        """Return a job as it stands."""
+        return JobView.model_validate_json(self.transport.send("GET", _job(job_id)).content)
+
+    def jobs(self, *, states: tuple[str, ...] = (), limit: int = 50) -> JobPage:
+        """Return the newest jobs."""
+        parameters = {"state": list(states), "page_size": limit}
+        response = self.transport.send("GET", "/v1/jobs", params=parameters)
+        return JobPage.model_validate_json(response.content)
+
+    def cancel(self, job_id: UUID) -> JobView:
+        """Ask for a job to end."""
+        response = self.transport.send("POST", f"{_job(job_id)}/cancel")
+        return JobView.model_validate_json(response.content)
+
+    def result(self, job_id: UUID) -> JobResult:
+        """Return what an ended job found out."""
+        return JobResult.model_validate_json(self.transport.send("GET", f"{_job(job_id)}/result").content)
+
+    def artifacts(self, job_id: UUID) -> tuple[ArtifactView, ...]:
+        """Return what the steps of a job have made."""
+        return _ARTIFACTS.validate_json(self.transport.send("GET", f"{_job(job_id)}/artifacts").content)
+
+    def artifact(self, artifact_id: UUID) -> ArtifactView:
+        """Return an artifact."""
+        response = self.transport.send("GET", f"/v1/artifacts/{public_id('art', artifact_id)}")
+        return ArtifactView.model_validate_json(response.content)
+
+    def changes(
+        self, job_id: UUID, *, every_s: float = 0.5, timeout_s: float | None = None
+    ) -> Iterator[JobView]:
+        """Yield a job each time that it has changed, until it has ended; raises TimeoutError."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        tag = ""
+        while True:
+            response = self.transport.send("GET", _job(job_id), headers={"If-None-Match": tag})
+            if response.status_code != 304:
+                tag = response.headers["ETag"]
+                view = JobView.model_validate_json(response.content)
+                yield view
+                if view.ended:
+                    return
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"the job has not ended within {timeout_s:g} s")
+            self._sleep(every_s)
+
+    def wait(self, job_id: UUID, *, timeout_s: float | None = None) -> JobView:
+        """Return a job once it has ended, however it ended; raises TimeoutError."""
+        *_, last = self.changes(job_id, timeout_s=timeout_s)
+        return last
+
+    def download(self, artifact: ArtifactView, folder: Path) -> list[Path]:
+        """Write an artifact's files into ``folder``, each checked against its sha256; returns them."""
+        return [download(self.transport, artifact, name, folder) for name in sorted(artifact.manifest.files)]
+
+
+def _job(job_id: UUID) -> str:
+    return f"/v1/jobs/{public_id('job', job_id)}"
+
+
+class _File:
+    """A file as a body that can be sent again: httpx reads it in chunks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
