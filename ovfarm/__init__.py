@@ -1,5 +1,5 @@
 """ovfarm: a farm that makes models fast on Intel hardware, with numbers you can trust."""
 
-from ovfarm.version import VERSION as __version__
+from ovfarm.version import VERSION
 
-__all__ = ["__version__"]
+__all__ = ["VERSION"]

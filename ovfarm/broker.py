@@ -46,6 +46,7 @@ def celery_settings(broker_url: str, home: Path, queues: Collection[str]) -> dic
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": not local,
         "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
         "task_default_exchange": EXCHANGE,

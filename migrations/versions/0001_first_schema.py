@@ -185,9 +185,7 @@ def upgrade() -> None:
         ),
         sa.Column(
             "state",
-            sa.Enum(
-                "online", "draining", "lost", "sick", name="nodestate", native_enum=False, length=20
-            ),
+            sa.Enum("online", "draining", "lost", "sick", name="nodestate", native_enum=False, length=20),
             nullable=False,
         ),
         sa.Column("offer", JSON, nullable=False),
@@ -265,9 +263,7 @@ def upgrade() -> None:
         sa.Column("artifact_id", sa.Uuid(), nullable=True),
         sa.Column("result", JSON, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["artifact_id"], ["artifacts.id"], name=op.f("fk_remembered_artifact_id")
-        ),
+        sa.ForeignKeyConstraint(["artifact_id"], ["artifacts.id"], name=op.f("fk_remembered_artifact_id")),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_remembered_team_id")),
         sa.PrimaryKeyConstraint("team_id", "step_key", name=op.f("pk_remembered")),
     )

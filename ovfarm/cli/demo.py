@@ -18,7 +18,7 @@ from ovfarm.cli.supervise import Farm, free_port
 from ovfarm.cli.watch import watch
 from ovfarm.client import Client
 from ovfarm.errors import Unavailable
-from ovfarm.jobs import DataRef, JobData, JobResult, JobSpec, JobView
+from ovfarm.jobs import ArtifactView, DataRef, JobData, JobResult, JobSpec, JobView
 from ovfarm.results import Measurement, Verdict
 from ovfarm.settings import Settings
 from ovfarm.shapes import public_id
@@ -102,33 +102,34 @@ def _summary(client: Client, view: JobView, result: JobResult, seconds: float) -
     return {
         "job": public_id("job", view.id),
         "variants": [_variant(line) for line in lines],
-        "speedup": _ratio(tables.find(bench, "speedup", tables.REFERENCE)),
-        "speedup_vs_default": _ratio(tables.find(bench, "speedup", tables.DEFAULT)),
+        "speedup": _interval("value", tables.find(bench, "speedup", tables.REFERENCE)),
+        "speedup_vs_default": _interval("value", tables.find(bench, "speedup", tables.DEFAULT)),
         "accuracy_drop": round(accuracies[0] - accuracies[-1], 6) if accuracies else None,
-        "artifact": package and {"id": public_id("art", package.id), "files": sorted(package.manifest.files)},
+        "artifact": _artifact(package) if package else None,
         "cached_steps": sum(step.cached for step in view.steps),
         "job_seconds": round(result.seconds, 3),
         "seconds": round(seconds, 3),
     }
 
 
+def _artifact(package: ArtifactView) -> JsonValue:
+    files: list[JsonValue] = [*sorted(package.manifest.files)]
+    return {"id": public_id("art", package.id), "files": files}
+
+
 def _variant(line: tables.Variant) -> dict[str, JsonValue]:
-    latency = line.latency
     return {
         "name": line.name,
         "accuracy": line.accuracy.value if line.accuracy else None,
-        "latency_ms": latency
-        and {"p50": latency.value, "ci_low": latency.ci_low, "ci_high": latency.ci_high},
+        "latency_ms": _interval("p50", line.latency),
         "size_bytes": line.size_bytes,
     }
 
 
-def _ratio(measured: Measurement | None) -> JsonValue:
-    return measured and {
-        "value": measured.value,
-        "ci_low": measured.ci_low,
-        "ci_high": measured.ci_high,
-    }
+def _interval(name: str, measured: Measurement | None) -> JsonValue:
+    if measured is None:
+        return None
+    return {name: measured.value, "ci_low": measured.ci_low, "ci_high": measured.ci_high}
 
 
 def _show(view: JobView, result: JobResult, paths: list[Path]) -> None:

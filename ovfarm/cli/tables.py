@@ -53,7 +53,7 @@ def _reference_arms(maker: StepOutcome, result: JobResult) -> list[tuple[str, st
     first = next((step for step in result.steps if step.kind is Kind.CONVERT), None)
     if first is None or maker.name != first.name or benchmark(result) is None:
         return [(maker.name, "")]
-    return [(f"{maker.name} (f32)", REFERENCE), (f"{maker.name} (device default)", DEFAULT)]
+    return [(f"{maker.name} (f32)", REFERENCE), (f"{maker.name} (default)", DEFAULT)]
 
 
 def show(result: JobResult, console: Console) -> None:
@@ -84,13 +84,13 @@ def _interval(measured: Measurement | None, unit: str) -> str:
         return "–"
     if measured.ci_low is None or measured.ci_high is None:
         return f"{measured.value:.3f}{unit}"
-    return f"{measured.value:.3f}{unit} [{measured.ci_low:.3f}, {measured.ci_high:.3f}]".replace("[", r"\[")
+    return f"{measured.value:.3f}{unit} ±{(measured.ci_high - measured.ci_low) / 2:.3f}"
 
 
 def _ratio(measured: Measurement | None) -> str:
     if measured is None or measured.ci_low is None or measured.ci_high is None:
         return "–"
-    return f"{measured.value:.2f}x \\[{measured.ci_low:.2f}, {measured.ci_high:.2f}]"
+    return f"{measured.value:.2f}x ±{(measured.ci_high - measured.ci_low) / 2:.2f}"
 
 
 def _size(count: int | None) -> str:

@@ -19,8 +19,10 @@ def up(*, port: int | None = None, home: Path | None = None) -> int:
     home
         The folder of the database, the files and the logs.
     """
-    asked = {"port": port, "home": home}
-    settings = Settings(**{name: value for name, value in asked.items() if value is not None})
+    settings = Settings()
+    settings = settings.model_copy(
+        update={"port": settings.port if port is None else port, "home": home or settings.home}
+    )
     leaving = threading.Event()
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, lambda *_: leaving.set())

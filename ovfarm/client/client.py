@@ -36,7 +36,7 @@ _ARTIFACTS: TypeAdapter[tuple[ArtifactView, ...]] = TypeAdapter(tuple[ArtifactVi
 
 
 class Client:
-    """A farm over HTTP. Every method raises Refused for what the farm refuses, Unavailable when it is away."""
+    """A farm over HTTP. Methods raise Refused for what it refuses, Unavailable when it is away."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from ovfarm.errors import Refused, Unavailable
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT"})
 _PASSING = frozenset({429, 502, 503, 504})
-_TRIES = 5
+_TRIES = 4
 
 
 class Transport:
@@ -44,7 +44,7 @@ class Transport:
             else:
                 if last or response.status_code not in _PASSING:
                     return _checked(response)
-            self._sleep(random.uniform(0.5, 1.0) * 0.2 * 2**attempt)  # noqa: S311 - spreads retries
+            self._sleep(random.uniform(0.5, 1.0) * 0.1 * 2**attempt)  # noqa: S311 - spreads retries
         raise AssertionError("the last try returns or raises")
 
     def stream(self, path: str, headers: dict[str, str]) -> Any:

@@ -30,7 +30,7 @@ def test_a_step_runs_in_a_child_and_its_files_are_there(zygote: Zygote, tmp_path
 def test_progress_comes_from_the_child(zygote: Zygote, tmp_path: Path) -> None:
     said: list[Progress] = []
     run(zygote, request(tmp_path, ProbeAction.SLEEP, seconds=0.5), said.append)
-    assert [p.stage for p in said][0] == "sleep"
+    assert next(p.stage for p in said) == "sleep"
     assert [p.done for p in said[:-1]] == sorted(p.done for p in said[:-1])
     assert len(said) <= 8
 
@@ -176,7 +176,7 @@ PARENT = """
 
 @pytest.mark.parametrize(("sent", "zygote_stays"), [(signal.SIGKILL, False), (signal.SIGSTOP, True)])
 def test_no_child_outlives_or_outruns_its_node(
-    tmp_path: Path, sent: signal.Signals, zygote_stays: bool
+    tmp_path: Path, *, sent: signal.Signals, zygote_stays: bool
 ) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path)],

@@ -1,0 +1,101 @@
+"""``./farm test [NAME]``: lint, types, contracts and tests, on SQLite and Postgres."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.runner import sizes
+from tests.runner.postgres import NoPostgres, postgres
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests"
+# Helpers of the tests, and folders that hold none.
+NOT_TESTS = {"runner", "bench", "__pycache__"}
+
+
+def run(*command: str) -> bool:
+    """Run a tool of this environment and tell whether it was content."""
+    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode == 0
+
+
+def lint() -> bool:
+    """Check style and format, and print how large everything is."""
+    sizes.report(ROOT)
+    return all([run("ruff", "check", "--quiet", "."), run("ruff", "format", "--quiet", "--check", ".")])
+
+
+def types() -> bool:
+    """Check types, strictly, everywhere."""
+    return run("mypy")
+
+
+def contracts() -> bool:
+    """Check who may import whom."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+STAGES: dict[str, Callable[[], bool]] = {"lint": lint, "types": types, "contracts": contracts}
+
+
+def folders() -> list[str]:
+    """Return the names of the test folders."""
+    return sorted(f.name for f in TESTS.iterdir() if f.is_dir() and f.name not in NOT_TESTS)
+
+
+def tests(names: list[str], extra: list[str], *, with_postgres: bool) -> bool:
+    """Run the tests of some folders, or all."""
+    paths = [str(TESTS / name) for name in names] or [str(TESTS)]
+    command = ["pytest", "-q", "-n", "2", "--dist", "loadfile", *paths, *extra]
+    if not with_postgres:
+        sys.stderr.write("Postgres is left out: this run says nothing about it\n")
+        return run(*command)
+    try:
+        with postgres() as url:
+            os.environ["OVFARM_TEST_POSTGRES"] = url
+            return run(*command)
+    except NoPostgres as missing:
+        sys.stderr.write(f"{missing}\n")
+        return False
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is named; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="./farm test", description=__doc__)
+    known = [*STAGES, *folders()]
+    parser.add_argument("name", nargs="*", help=f"one of: {', '.join(known)} (default: all)")
+    parser.add_argument("--no-postgres", action="store_true", help="leave Postgres out")
+    asked, extra = parser.parse_known_args(arguments)
+    unknown = [name for name in asked.name if name not in known]
+    if unknown:
+        parser.error(f"there is no {unknown[0]!r}; there are: {', '.join(known)}")
+    if asked.no_postgres and os.environ.get("OVFARM_REQUIRE_SERVICES"):
+        parser.error("OVFARM_REQUIRE_SERVICES is set, so Postgres cannot be left out")
+    return 0 if _all(asked.name, extra, with_postgres=not asked.no_postgres) else 1
+
+
+def _all(names: list[str], extra: list[str], *, with_postgres: bool) -> bool:
+    wanted = [name for name in STAGES if not names or name in names]
+    passed = [_timed(name, STAGES[name]) for name in wanted]
+    of_tests = [name for name in names if name not in STAGES]
+    if not names or of_tests:
+        passed.append(_timed("tests", lambda: tests(of_tests, extra, with_postgres=with_postgres)))
+    else:
+        sys.stdout.write(f"{passed.count(True)} passed, {passed.count(False)} failed\n")
+    return all(passed)
+
+
+def _timed(name: str, stage: Callable[[], bool]) -> bool:
+    sys.stderr.write(f"── {name}\n")
+    began = time.monotonic()
+    passed = stage()
+    sys.stderr.write(f"── {name} {'passed' if passed else 'FAILED'} in {time.monotonic() - began:.1f} s\n")
+    return passed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""A Postgres for the tests: one that runs, else a private one, else (Debian, root) one that is installed."""
+
+import contextlib
+import getpass
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+# Below the range from which the kernel takes ports for outgoing connections.
+_PORTS = range(20000, 32000)
+_START_S = 30.0
+
+
+class NoPostgres(Exception):
+    """There is no Postgres, and none could be started."""
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """Yield the SQLAlchemy URL of a server on which databases may be made; raises NoPostgres."""
+    running = _running()
+    if running:
+        yield running
+        return
+    if not _binary("initdb"):
+        _install()
+        running = _running()
+        if running:
+            yield running
+            return
+    with _private() as url:
+        yield url
+
+
+def _running() -> str | None:
+    """Return the URL of the server on the standard port, if it lets this user make databases."""
+    port = os.environ.get("PGPORT", "5432")
+    for user in dict.fromkeys((os.environ.get("PGUSER", "postgres"), getpass.getuser(), "postgres")):
+        password = os.environ.get("PGPASSWORD", "")
+        secret = f":{quote(password)}" if password else ""
+        address = f"{quote(user)}{secret}@127.0.0.1:{port}"
+        try:
+            with psycopg.connect(f"postgresql://{address}/postgres", connect_timeout=2) as connection:
+                row = connection.execute(
+                    "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+                ).fetchone()
+        except psycopg.OperationalError:
+            continue
+        if row and row[0]:
+            return f"postgresql+psycopg://{address}"
+    return None
+
+
+def _binary(name: str) -> str | None:
+    homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return shutil.which(name, path=os.pathsep.join([*map(str, homes), os.environ.get("PATH", "")]))
+
+
+def _install() -> None:
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise NoPostgres(
+            "no Postgres runs on 127.0.0.1:5432 and none is installed; "
+            "install one (Debian: apt-get install postgresql) or run ./farm test --no-postgres"
+        )
+    sys.stderr.write("installing Postgres with apt-get …\n")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "-q", "update"], ["apt-get", "-qy", "install", "postgresql"]):
+        done = subprocess.run(command, env=quiet, stdout=sys.stderr, check=False)
+        if done.returncode:
+            raise NoPostgres(f"{' '.join(command)} failed; its own words are above")
+
+
+@contextlib.contextmanager
+def _private() -> Iterator[str]:
+    """Start a server of our own in a temporary folder, as a user that is not root."""
+    initdb, server = _binary("initdb"), _binary("postgres")
+    if not (initdb and server):
+        raise NoPostgres("initdb and postgres were not found")
+    become = _other_user() if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="ovfarm-pg-") as folder:
+        data, port = Path(folder, "data"), _free_port()
+        if become:
+            shutil.chown(folder, become[1].removeprefix("--reuid="))
+        options = ["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C"]
+        subprocess.run([*become, initdb, "-D", str(data), *options], check=True, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*become, server, "-D", str(data), "-p", str(port), "-k", folder, "-c", "fsync=off"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            url = f"postgresql+psycopg://postgres@127.0.0.1:{port}"
+            _wait(url, process)
+            yield url
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+
+
+def _other_user() -> list[str]:
+    """Return the command that turns root into an ordinary user, whom initdb accepts."""
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    user = "postgres" if "postgres" in names else "nobody"
+    group = pwd.getpwnam(user).pw_gid
+    return ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
+
+
+def _free_port() -> int:
+    for port in random.sample(_PORTS, 50):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise NoPostgres("no free port below 32768 was found")
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(url.replace("+psycopg", "") + "/postgres", connect_timeout=2).close()
+            return
+        time.sleep(0.1)
+    raise NoPostgres("a private Postgres did not start")
