@@ -5,12 +5,22 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from ovfarm.states import JOB_ENDED, JOB_TABLE, STEP_ENDED, STEP_TABLE
+from ovfarm.states import (
+    JOB_ENDED,
+    JOB_TABLE,
+    STEP_ENDED,
+    STEP_TABLE,
+    JobEvent,
+    JobState,
+    StepEvent,
+    StepState,
+)
 
+Table = Mapping[tuple[StepState, StepEvent], StepState] | Mapping[tuple[JobState, JobEvent], JobState]
 PAGE = Path(__file__).with_suffix(".md")
 
 
-def diagram(table: Mapping[tuple[StrEnum, StrEnum], StrEnum], ended: frozenset[StrEnum]) -> str:
+def diagram(table: Table, ended: frozenset[StrEnum]) -> str:
     """Return a transition table as a Mermaid state diagram."""
     edges = [f"    {state} --> {after}: {event}" for (state, event), after in table.items()]
     ends = [f"    {state} --> [*]" for state in sorted(ended)]
