@@ -77,8 +77,12 @@ class Compress(_Params):
 
     @model_validator(mode="after")
     def _four_bit_only(self) -> "Compress":
-        if self.mode.startswith("int8") and (self.ratio is not None or self.group_size is not None):
-            raise ValueError("ratio and group_size belong to int4_sym and int4_asym; int8 is per channel")
+        four_bit = (self.ratio, self.group_size, self.all_layers)
+        if self.mode.startswith("int8") and any(option is not None for option in four_bit):
+            raise ValueError(
+                "ratio, group_size and all_layers belong to int4_sym and int4_asym; int8 takes every "
+                "layer, one group a channel"
+            )
         if self.group_size == 0:
             raise ValueError("group_size is -1 (one group a channel) or at least 1")
         return self

@@ -75,7 +75,7 @@ def _arrays(folder: Path) -> Feed:
     if len(files) != 1:
         raise _bad(FailureCode.DATASET_UNREADABLE, "a dataset is one .npz file")
     try:
-        with np.load(files[0], allow_pickle=False) as archive:
+        with files[0].open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {str(name): np.asarray(archive[name]) for name in archive.files}
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as refused:
         raise _bad(

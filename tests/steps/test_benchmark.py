@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import openvino as ov
+import pytest
+
+from ovfarm.recipes import Benchmark
+from ovfarm.results import Verdict
+from tests.steps.conftest import Benches, network
+from workers.kit import device
+from workers.protocol import StepFailed
+from workers.steps import benchmark
+
+QUICK = Benchmark(time_budget_s=1.2)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    ov.save_model(network(hidden=200_000), folder / "model.xml", compress_to_fp16=False)
+    return folder
+
+
+def test_three_arms_with_intervals_and_samples(model: Path, bench: Benches) -> None:
+    made = bench(model=model, reference=model)
+    result = benchmark.run(QUICK, made)
+    latencies = {m.subject: m for m in result.measurements if m.name == "latency"}
+    assert set(latencies) == {"reference_f32", "reference_default", "candidate"}
+    assert latencies["reference_f32"].conditions.precision == "f32"
+    for latency in latencies.values():
+        assert 0 < (latency.ci_low or 0) <= latency.value <= (latency.ci_high or 0)
+        assert latency.conditions.properties["PERFORMANCE_HINT"] == "LATENCY"
+        assert latency.conditions.threads
+    raw = json.loads((made.outputs / "samples.json").read_text())
+    assert {len(rounds) for rounds in raw["rounds"].values()} == {len(raw["rounds"]["candidate"])}
+    samples = sum(len(block) for block in raw["rounds"]["candidate"])
+    assert samples == latencies["candidate"].conditions.samples
+    names = {m.name for m in result.measurements}
+    assert {"latency_p90", "latency_p95", "latency_p99", "compile_time", "load_time", "peak_memory"} <= names
+
+
+def test_a_thousand_times_smaller_model_is_faster_and_the_other_way_round(
+    model: Path, large: Path, bench: Benches
+) -> None:
+    assert benchmark.run(QUICK, bench(model=model, reference=large)).verdict is Verdict.FASTER
+    assert benchmark.run(QUICK, bench(model=large, reference=model)).verdict is Verdict.SLOWER
+
+
+def test_a_model_is_not_faster_than_itself(model: Path, bench: Benches) -> None:
+    lenient = QUICK.model_copy(update={"margin": 0.5})
+    verdict = benchmark.run(lenient, bench(model=model, reference=model)).verdict
+    assert verdict in {Verdict.EQUIVALENT, Verdict.INCONCLUSIVE}
+
+
+def test_a_fixed_batch_cannot_be_changed(tmp_path: Path, bench: Benches) -> None:
+    fixed = network()
+    fixed.reshape([2, 16])
+    folder = tmp_path / "fixed"
+    folder.mkdir()
+    ov.save_model(fixed, folder / "model.xml", compress_to_fp16=False)
+    with pytest.raises(StepFailed, match="fixed at 2"):
+        benchmark.run(Benchmark(batch=8), bench(model=folder, reference=folder))
+
+
+def test_a_device_that_is_not_there_is_named(model: Path, bench: Benches) -> None:
+    made = bench(model=model)
+    elsewhere = type(made)(made.inputs, made.outputs, made.report, made.parts, openvino_device="NPU")
+    with pytest.raises(StepFailed, match="no NPU"):
+        device.compiled(network(), elsewhere, pin_f32=False)

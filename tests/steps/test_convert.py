@@ -1,0 +1,158 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.recipes import Convert
+from tests.steps.conftest import Benches, network
+from workers.kit import ir
+from workers.protocol import StepFailed
+from workers.steps import convert
+
+
+def onnx_model(op: str = "MatMul", domain: str = "") -> onnx.ModelProto:
+    weights = numpy_helper.from_array(np.eye(16, 4, dtype=np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node(op, ["x", "w"], ["y"], domain=domain)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])],
+        [weights],
+    )
+    opsets = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+
+
+def folder(tmp_path: Path, name: str, content: bytes) -> Path:
+    into = tmp_path / "given"
+    into.mkdir(exist_ok=True)
+    (into / name).write_bytes(content)
+    return into
+
+
+def failure(bench: Benches, given: Path) -> StepFailed:
+    with pytest.raises(StepFailed) as caught:
+        convert.run(Convert(), bench(model=given))
+    assert caught.value.failure.failure_class is FailureClass.USER
+    assert caught.value.failure.hint
+    return caught.value
+
+
+def test_onnx_becomes_ir_that_computes_the_same(tmp_path: Path, bench: Benches) -> None:
+    made = bench(model=folder(tmp_path, "m.onnx", onnx_model().SerializeToString()))
+    result = convert.run(Convert(), made)
+    x = np.arange(32, dtype=np.float32).reshape(2, 16)
+    y = ov.compile_model(made.outputs / "model.xml", "CPU")(x)[0]
+    np.testing.assert_allclose(y, x[:, :4])
+    assert result.element_types == {"f32": 64}
+
+
+def test_fp16_halves_the_weights(model: Path, bench: Benches) -> None:
+    full, half = bench(model=model), bench(model=model)
+    convert.run(Convert(), full)
+    result = convert.run(Convert(weights="fp16"), half)
+    sizes = [(b.outputs / "model.bin").stat().st_size for b in (full, half)]
+    assert sizes[1] * 2 == sizes[0]
+    assert result.element_types == {"f16": 1280}
+
+
+def test_a_conversion_says_that_it_invents_no_precision(model: Path, bench: Benches) -> None:
+    half = bench(model=model)
+    convert.run(Convert(weights="fp16"), half)
+    result = convert.run(Convert(), bench(model=half.outputs))
+    assert [note.code for note in result.notes] == ["narrow_weights"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"garbage" * 100, onnx_model().SerializeToString()[:60]], ids=["empty", "garbage", "cut"]
+)
+def test_what_is_no_model_is_said_to_be_none(tmp_path: Path, bench: Benches, content: bytes) -> None:
+    assert failure(bench, folder(tmp_path, "m.onnx", content)).failure.code is FailureCode.MODEL_UNREADABLE
+
+
+def test_a_zip_is_refused_whatever_its_name_and_place(tmp_path: Path, bench: Benches) -> None:
+    import zipfile
+
+    given = folder(tmp_path, "m.onnx", onnx_model().SerializeToString())
+    with zipfile.ZipFile(given / "m.onnx", "a") as archive:
+        archive.writestr("archive_format", "pt2")
+    assert failure(bench, given).failure.code is FailureCode.MODEL_FORMAT_REFUSED
+
+
+def external(location: str) -> bytes:
+    model = onnx_model()
+    (weights,) = model.graph.initializer
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": location, "offset": "0", "length": "256"}.items():
+        weights.external_data.add(key=key, value=value)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("location", ["../../../../etc/passwd", "/etc/passwd"])
+def test_external_data_outside_the_folder_is_refused(tmp_path: Path, bench: Benches, location: str) -> None:
+    given = folder(tmp_path, "m.onnx", external(location))
+    assert failure(bench, given).failure.code is FailureCode.EXTERNAL_DATA_OUTSIDE
+
+
+def test_missing_external_data_is_missing_weights(tmp_path: Path, bench: Benches) -> None:
+    given = folder(tmp_path, "m.onnx", external("w.bin"))
+    assert failure(bench, given).failure.code is FailureCode.WEIGHTS_MISSING
+
+
+def test_an_unsupported_operation_is_named(tmp_path: Path, bench: Benches) -> None:
+    given = folder(tmp_path, "m.onnx", onnx_model("Frobnicate", "my.domain").SerializeToString())
+    failed = failure(bench, given).failure
+    assert failed.code is FailureCode.UNSUPPORTED_OPERATION
+    assert "Frobnicate" in failed.message
+
+
+def test_a_damaged_ir(model: Path, bench: Benches) -> None:
+    weights = (model / "model.bin").read_bytes()
+    (model / "model.bin").write_bytes(weights[:100])
+    assert failure(bench, model).failure.code is FailureCode.WEIGHTS_MISSING
+    (model / "model.bin").unlink()
+    assert "no model.bin beside it" in failure(bench, model).message
+    (model / "model.bin").write_bytes(weights)
+    text = (model / "model.xml").read_text()
+    (model / "model.xml").write_text(text[: len(text) // 2])
+    assert failure(bench, model).failure.code is FailureCode.MODEL_UNREADABLE
+    (model / "model.xml").write_text(text.replace('type="MatMul"', 'type="Nonsense"', 1))
+    assert failure(bench, model).failure.code is FailureCode.UNSUPPORTED_OPERATION
+
+
+def test_two_models_in_one_folder_are_refused(tmp_path: Path, bench: Benches) -> None:
+    folder(tmp_path, "a.onnx", onnx_model().SerializeToString())
+    given = folder(tmp_path, "b.onnx", onnx_model().SerializeToString())
+    assert failure(bench, given).failure.code is FailureCode.MODEL_FORMAT_REFUSED
+
+
+def saved(folder: Path, built: ov.Model) -> str:
+    folder.mkdir(parents=True)
+    ov.save_model(built, folder / "model.xml", compress_to_fp16=False)
+    return ir.canonical_digest(folder)
+
+
+def test_the_canonical_digest_ignores_generated_names(tmp_path: Path) -> None:
+    digests = {saved(tmp_path / str(time), network()) for time in range(3)}
+    texts = {(tmp_path / str(time) / "model.xml").read_text() for time in range(3)}
+    assert len(texts) == 3, "each carries names with counters of this process"
+    assert len(digests) == 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(hidden=st.integers(2, 8), seed=st.integers(0, 3))
+def test_the_canonical_digest_sees_every_weight_and_shape(
+    tmp_path_factory: pytest.TempPathFactory, hidden: int, seed: int
+) -> None:
+    base = tmp_path_factory.mktemp("ir")
+    one = saved(base / "one", network(hidden=hidden, seed=seed))
+    assert one == saved(base / "same", network(hidden=hidden, seed=seed))
+    assert one != saved(base / "seed", network(hidden=hidden, seed=seed + 1))
+    assert one != saved(base / "size", network(hidden=hidden + 1, seed=seed))
