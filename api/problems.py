@@ -144,7 +144,17 @@ def _crashed(request: Request, error: Exception) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Make ``app`` answer every error with a problem document."""
+    """Make ``app`` answer every error with a problem document, and say so in its OpenAPI."""
+    generated = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        described = generated()
+        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = described["components"]["schemas"]
+        schemas.update(schema.pop("$defs"), Problem=schema)
+        return described
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend it
     app.add_exception_handler(OvfarmError, _raised)
     app.add_exception_handler(RequestValidationError, _unvalidated)
     app.add_exception_handler(HTTPException, _http)

@@ -143,7 +143,7 @@ def _first(session: Session, team_id: UUID, needs: Collection[str], reserved_for
 
 
 def _take(session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: float) -> Claim | None:
-    """Charge the team, lock the job, and make the step this node's; None when it was cancelled."""
+    """Lock the job, make the step this node's, and charge the team; None when it was cancelled."""
     step, claim_id = candidate.step, uuid4()
     job = session.execute(select(Job).where(Job.id == step.job_id).with_for_update()).scalar_one()
     attempt = session.execute(
@@ -164,32 +164,16 @@ def _take(session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: 
     if attempt is None:
         return None
     _charge(session, node, candidate)
-    session.execute(
-        insert(Attempt).values(
-            claim_id=claim_id,
-            step_id=step.id,
-            number=attempt,
-            node_id=node.id,
-            host=node.host,
-            exclusive=step.kind is Kind.BENCHMARK,
-            charged_s=step.estimate_s,
-            started_at=db_now(),
-        )
-    )
-    start(session, job.id)
-    record(
-        session,
-        job.id,
-        StepEvent.CLAIM,
-        step_id=step.id,
-        claim_id=claim_id,
-        attempt=attempt,
-        reason=node.name,
-    )
+    claimed = _claimed(claim_id, attempt, step, job)
+    _open_attempt(session, node, claimed, step.estimate_s)
+    return claimed
+
+
+def _claimed(claim_id: UUID, attempt: int, step: Step, job: Job) -> Claim:
     return Claim(
         id=claim_id,
         step_id=step.id,
-        job_id=job.id,
+        job_id=step.job_id,
         team_id=step.team_id,
         name=step.name,
         attempt=attempt,
@@ -199,6 +183,31 @@ def _take(session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: 
         timeout_s=step.timeout_s,
         memory_gib=job.spec.limits.memory_gib,
         cache=job.spec.cache,
+    )
+
+
+def _open_attempt(session: Session, node: NodeIdentity, claimed: Claim, charged_s: float) -> None:
+    session.execute(
+        insert(Attempt).values(
+            claim_id=claimed.id,
+            step_id=claimed.step_id,
+            number=claimed.attempt,
+            node_id=node.id,
+            host=node.host,
+            exclusive=claimed.params.kind is Kind.BENCHMARK,
+            charged_s=charged_s,
+            started_at=db_now(),
+        )
+    )
+    start(session, claimed.job_id)
+    record(
+        session,
+        claimed.job_id,
+        StepEvent.CLAIM,
+        step_id=claimed.step_id,
+        claim_id=claimed.id,
+        attempt=claimed.attempt,
+        reason=node.name,
     )
 
 

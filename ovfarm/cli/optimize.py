@@ -1,7 +1,8 @@
 """``ovfarm optimize``: upload, submit, watch, show, download: the whole job in one line."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from cyclopts import Parameter
@@ -19,58 +20,39 @@ from ovfarm.shapes import public_id
 from ovfarm.states import JobState
 
 
-def optimize(  # noqa: PLR0913 - a command's options
-    model: str,
+def _option(text: str, **more: Any) -> Parameter:
+    return Parameter(help=text, negative=(), **more)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person may say about a job."""
+
+    recipe: Annotated[str, _option("a recipe's name (ovfarm recipes ls) or a YAML/JSON file")] = "int8"
+    data: Annotated[str | None, _option("one .npz: its even rows calibrate, its odd rows judge")] = None
+    calibration: Annotated[str | None, _option("an .npz of samples that are calibrated on")] = None
+    evaluation: Annotated[str | None, _option("an .npz that judges, with 'labels' for accuracy")] = None
+    overrides: Annotated[tuple[str, ...], _option("STEP.PARAMETER=VALUE", name="--set")] = ()
+    target: Annotated[tuple[str, ...], _option("cpu, gpu, npu or auto; several are compared")] = ("cpu",)
+    cache: Annotated[Cache, _option("reuse finished work, do it again, or neither")] = Cache.USE
+    title: Annotated[str, _option("a few words to find the job by")] = ""
+
+
+WANTED = Wanted()
+
+
+def optimize(
+    model: Annotated[str, Parameter(help="a .onnx, an .xml with its .bin, a folder, or a mod_… id")],
     *,
-    recipe: str = "int8",
-    data: str | None = None,
-    calibration: str | None = None,
-    evaluation: str | None = None,
-    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
-    target: Annotated[tuple[str, ...], Parameter(negative=())] = ("cpu",),
-    cache: Cache = Cache.USE,
-    title: str = "",
-    watch: bool = True,
-    download: Path | None = None,
+    wanted: Wanted = WANTED,
+    watch: Annotated[bool, Parameter(help="wait for the end and show it")] = True,
+    download: Annotated[Path | None, Parameter(help="a folder for the package")] = None,
     common: Common = COMMON,
 ) -> int:
-    """Optimise a model: a .onnx, an .xml with its .bin, a folder, or a mod_… id.
-
-    Parameters
-    ----------
-    recipe
-        A recipe's name (see: ovfarm recipes ls) or a YAML/JSON file.
-    data
-        One .npz for both roles: its even rows calibrate, its odd rows judge.
-    calibration
-        An .npz of samples that are calibrated on.
-    evaluation
-        An .npz of samples that judge, with an array 'labels' for accuracy.
-    set_
-        STEP.PARAMETER=VALUE, as often as needed.
-    target
-        A device class: cpu, gpu, npu or auto; several measure on each.
-    cache
-        Reuse finished work (use), do it again (refresh), or neither reuse nor keep (off).
-    title
-        A few words to find the job by.
-    watch
-        Wait for the end and show it.
-    download
-        A folder for the package.
-    """
+    """Optimise a model: upload, submit, watch, and show what came of it."""
     client = common.client()
-    spec = _spec(
-        client,
-        model=model,
-        recipe=recipe,
-        data=_data(client, data, calibration, evaluation),
-        overrides=_overrides(set_),
-        targets=target,
-        cache=cache,
-        title=title,
-    )
-    view = client.submit(spec)
+    view = client.submit(_spec(client, model, wanted))
     say(f"{public_id('job', view.id)} submitted to {client.transport.url}")
     if not watch:
         put(view.model_dump_json() if common.json else public_id("job", view.id))
@@ -95,11 +77,12 @@ def finish(client: Client, view: JobView, *, json: bool, download: Path | None =
     return Exit.OK if view.state is JobState.SUCCEEDED else Exit.FAILED
 
 
-def _data(client: Client, data: str | None, calibration: str | None, evaluation: str | None) -> JobData:
-    if data and (calibration or evaluation):
+def _data(client: Client, wanted: Wanted) -> JobData:
+    calibration, evaluation = wanted.calibration, wanted.evaluation
+    if wanted.data and (calibration or evaluation):
         raise InvalidInput("--data stands for both roles; give it, or --calibration and --evaluation")
-    if data:
-        both = files.dataset(client, data)
+    if wanted.data:
+        both = files.dataset(client, wanted.data)
         return JobData(
             calibration=DataRef(dataset=both, part=Part.EVEN),
             evaluation=DataRef(dataset=both, part=Part.ODD),
@@ -120,27 +103,19 @@ def _overrides(settings: tuple[str, ...]) -> dict[str, JsonValue]:
     return overrides
 
 
-def _spec(
-    client: Client,
-    *,
-    model: str,
-    recipe: str,
-    data: JobData,
-    overrides: dict[str, JsonValue],
-    targets: tuple[str, ...],
-    cache: Cache,
-    title: str,
-) -> JobSpec:
+def _spec(client: Client, model: str, wanted: Wanted) -> JobSpec:
+    """Turn words into a spec; everything that can be checked here is, before anything is uploaded."""
     try:
-        needs = tuple(Need.model_validate({"device": name}) for name in targets)
+        targets = tuple(Need.model_validate({"device": name}) for name in wanted.target)
+        overrides = _overrides(wanted.overrides)
         return JobSpec(
+            recipe=files.recipe(wanted.recipe),
             model=files.model(client, model),
-            data=data,
-            recipe=files.recipe(recipe),
+            data=_data(client, wanted),
             overrides=overrides,
-            targets=needs,
-            cache=cache,
-            title=title,
+            targets=targets,
+            cache=wanted.cache,
+            title=wanted.title,
         )
     except ValidationError as invalid:
         found = invalid.errors(include_url=False)[0]

@@ -1,7 +1,5 @@
 """Measures how right a model is: accuracy on labelled data, and distance to the reference's outputs."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import openvino as ov
 
@@ -113,12 +111,6 @@ def _accuracy(outputs: list[data.Array], labels: data.Array, conditions: Conditi
     )
 
 
-@dataclass(slots=True)
-class _Distance:
-    max_abs: float = 0.0
-    cosine: list[float] = field(default_factory=list)
-
-
 def _distances(
     outputs: list[data.Array], reference: list[data.Array], conditions: Conditions
 ) -> list[Measurement]:
@@ -129,35 +121,28 @@ def _distances(
             f"the outputs have the shapes {[o.shape for o in outputs]}, the reference's "
             f"{[r.shape for r in reference]}",
         )
-    found = _Distance()
-    for output, other in zip(outputs, reference, strict=True):
-        mine = output.reshape(len(output), -1).astype(np.float64)
-        theirs = other.reshape(len(other), -1).astype(np.float64)
-        found.max_abs = max(found.max_abs, float(np.abs(mine - theirs).max()))
-        norms = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
-        cosine = np.einsum("ij,ij->i", mine, theirs) / np.where(norms == 0, 1, norms)
-        found.cosine.append(float(np.where(norms == 0, 0, 1 - cosine).mean()))
-    top = [o[0].reshape(len(o[0]), -1).argmax(axis=1) for o in (outputs, reference)]
-    agreeing = stats.wilson(int((top[0] == top[1]).sum()), len(top[0]))
+    pairs = [(_flat(mine), _flat(theirs)) for mine, theirs in zip(outputs, reference, strict=True)]
+    top, other_top = (first.argmax(axis=1) for first in pairs[0])
+    agreeing = stats.wilson(int((top == other_top).sum()), len(top))
+
+    def measured(name: str, value: float, unit: Unit = Unit.DISTANCE) -> Measurement:
+        return Measurement(name=name, value=value, unit=unit, conditions=conditions)
+
     return [
-        Measurement(
-            name="max_abs_difference",
-            value=found.max_abs,
-            unit=Unit.DISTANCE,
-            conditions=conditions,
-        ),
-        Measurement(
-            name="cosine_distance",
-            value=max(*found.cosine, 0.0),
-            unit=Unit.DISTANCE,
-            conditions=conditions,
-        ),
-        Measurement(
-            name="agreement",
-            value=agreeing.value,
-            unit=Unit.RATIO,
-            ci_low=agreeing.low,
-            ci_high=agreeing.high,
-            conditions=conditions,
+        measured("max_abs_difference", max(float(np.abs(a - b).max()) for a, b in pairs)),
+        measured("cosine_distance", max(_cosine_distance(a, b) for a, b in pairs)),
+        measured("agreement", agreeing.value, Unit.RATIO).model_copy(
+            update={"ci_low": agreeing.low, "ci_high": agreeing.high}
         ),
     ]
+
+
+def _flat(output: data.Array) -> data.Array:
+    """Return an output as rows of doubles."""
+    return output.reshape(len(output), -1).astype(np.float64)
+
+
+def _cosine_distance(mine: data.Array, theirs: data.Array) -> float:
+    norms = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
+    cosine = np.einsum("ij,ij->i", mine, theirs) / np.where(norms == 0, 1, norms)
+    return max(float(np.where(norms == 0, 0, 1 - cosine).mean()), 0.0)

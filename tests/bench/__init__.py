@@ -1,0 +1,1 @@
+"""Benchmarks: each a ratio against a named reference, measured interleaved in one run."""

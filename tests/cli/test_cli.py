@@ -1,0 +1,140 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from ovfarm.cli.outcome import Exit
+from ovfarm.cli.supervise import free_port
+from storage.schema import migrate
+from tests.e2e.stack import Stack
+from tests.steps.conftest import network
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Cli:
+    """The command line, run as a person would: ``cli("jobs", "ls")``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __call__(self, *arguments: str, code: Exit = Exit.OK) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "ovfarm.cli", *arguments],
+            env={**os.environ, "OVFARM_URL": self.url, "COLUMNS": "160"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr + done.stdout
+        assert "Traceback" not in done.stderr
+        return done
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    home = tmp_path_factory.mktemp("farm")
+    migrate(f"sqlite:///{home / 'farm.sqlite'}")
+    with Stack(home, f"sqlite:///{home / 'farm.sqlite'}") as stack:
+        stack.worker("node")
+        yield Cli(stack.client.transport.url)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    ov.save_model(network(), folder / "small.xml", compress_to_fp16=False)
+    x = np.random.default_rng(0).normal(size=(100, 16)).astype(np.float32)
+    np.savez(folder / "rows.npz", x=x, labels=np.arange(100) % 4)
+    return folder
+
+
+def test_optimize_is_the_whole_job_in_one_line(cli: Cli, files: Path, tmp_path: Path) -> None:
+    options = ["--data", str(files / "rows.npz"), "--set", "benchmark.time_budget_s=1"]
+    into = ["--download", str(tmp_path / "package")]
+    done = cli("optimize", str(files / "small.xml"), *options, *into)
+    assert "quantize" in done.stdout
+    assert "verdict" in done.stdout
+    assert "✓ benchmark" in done.stderr
+    ov.Core().read_model(tmp_path / "package" / "model.xml")
+    again = cli("optimize", str(files / "small.xml"), *options, "--json")
+    result = json.loads(again.stdout)
+    assert all(step["cached"] for step in result["steps"])
+    assert "benchmark: cached" in again.stderr
+
+
+def test_jobs_are_listed_shown_waited_for_and_downloaded(cli: Cli, files: Path, tmp_path: Path) -> None:
+    submitted = cli("optimize", str(files / "small.xml"), "--recipe", "int8-weights", "--no-watch")
+    job = submitted.stdout.strip()
+    cli("jobs", "wait", job, "--timeout", "60")
+    assert job in cli("jobs", "ls").stdout
+    assert "package" in cli("jobs", "show", job).stdout
+    shown = json.loads(cli("jobs", "show", job, "--json").stdout)
+    assert shown["state"] == "succeeded"
+    cli("jobs", "download", job, str(tmp_path))
+    assert (tmp_path / "manifest.json").exists()
+    cli("jobs", "cancel", job, code=Exit.REFUSED)
+
+
+def test_a_recipe_may_be_a_file(cli: Cli, files: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("steps:\n  - kind: convert\n    weights: fp16\n  - kind: package\n")
+    done = cli("optimize", str(files / "small.xml"), "--recipe", str(recipe), "--json")
+    assert json.loads(done.stdout)["steps"][0]["element_types"] == {"f16": 1280}
+
+
+def test_listings(cli: Cli) -> None:
+    assert "int8-weights" in cli("recipes", "ls").stdout
+    assert json.loads(cli("recipes", "show", "int8", "--json").stdout)["parameters"]
+    assert "quantize" in cli("recipes", "show", "int8").stdout
+    nodes = json.loads(cli("nodes", "ls", "--json").stdout)
+    assert nodes[0]["offer"]["device"] == "cpu"
+    assert "online" in cli("nodes", "ls").stdout
+    cli("models", "ls")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["jobs", "show", "job_" + "0" * 32], Exit.NOT_FOUND, "ovfarm jobs ls"),
+        (["jobs", "show", "nonsense"], Exit.USAGE, "32 hexadecimal"),
+        (["optimize", "/no/such.onnx"], Exit.USAGE, "there is no file"),
+        (["optimize", "mod_" + "0" * 32, "--recipe", "int9"], Exit.USAGE, "there are: fp16"),
+        (["optimize", "mod_" + "0" * 32, "--recipe", "int4"], Exit.USAGE, "no model"),
+        (["optimize", "mod_" + "0" * 32, "--target", "VPU"], Exit.USAGE, "npu"),
+        (["optimize", "mod_" + "0" * 32, "--set", "x"], Exit.USAGE, "STEP.PARAMETER=VALUE"),
+        (["frobnicate"], Exit.USAGE, ""),
+        (["jobs", "ls", "--frob"], Exit.USAGE, ""),
+    ],
+)
+def test_mistakes_have_a_code_and_a_next_step(cli: Cli, arguments: list[str], code: Exit, words: str) -> None:
+    done = cli(*arguments, code=code)
+    assert words in done.stderr + done.stdout
+
+
+def test_a_farm_that_is_away_is_unreachable() -> None:
+    away = Cli(f"http://127.0.0.1:{free_port()}")
+    assert "./farm up" in away("jobs", "ls", code=Exit.UNREACHABLE).stderr
+
+
+def test_waiting_may_time_out_and_a_failed_job_fails(cli: Cli, files: Path, tmp_path: Path) -> None:
+    slow = tmp_path / "slow.yaml"
+    slow.write_text("steps:\n  - kind: probe\n    action: sleep\n    seconds: 30\n")
+    job = cli("optimize", str(files / "small.xml"), "--recipe", str(slow), "--no-watch").stdout.strip()
+    cli("jobs", "wait", job, "--timeout", "0.5", code=Exit.TIMED_OUT)
+    assert "cancel" in cli("jobs", "cancel", job).stdout
+    cli("jobs", "wait", job, "--timeout", "20", code=Exit.FAILED)
+    failing = tmp_path / "failing.yaml"
+    failing.write_text("steps:\n  - kind: probe\n    action: fail\n")
+    done = cli("optimize", str(files / "small.xml"), "--recipe", str(failing), code=Exit.FAILED)
+    assert "told to fail" in done.stderr
+
+
+def test_help_needs_no_farm() -> None:
+    assert "optimize" in Cli("http://127.0.0.1:1")("--help").stdout
