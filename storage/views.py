@@ -1,20 +1,15 @@
 """From rows to what people see; the words that are derived (*waiting for a device*) are made here."""
 
-from datetime import datetime
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ovfarm.jobs import ArtifactView, JobSummary, NodeState, StepView
-from ovfarm.results import Progress
 from ovfarm.states import JOB_ENDED, StepState
-from storage.columns import db_now
 from storage.tables import Artifact, Attempt, Job, Node, NodeNeed, Step
 
 
 def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
     """Return the steps of a job in order, with what each does or waits for."""
-    now = session.execute(select(db_now())).scalar_one()
     served = _served(session)
     rows = session.execute(
         select(Step, Attempt, Node.name)
@@ -23,7 +18,7 @@ def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
         .where(Step.job_id == job.id)
         .order_by(Step.ordinal)
     )
-    return tuple(_step_view(job, served, now, *row) for row in rows)
+    return tuple(_step_view(job, served, *row) for row in rows)
 
 
 def _served(session: Session) -> set[str]:
@@ -39,9 +34,7 @@ def _served(session: Session) -> set[str]:
     )
 
 
-def _step_view(
-    job: Job, served: set[str], now: datetime, step: Step, attempt: Attempt | None, node: str | None
-) -> StepView:
+def _step_view(job: Job, served: set[str], step: Step, attempt: Attempt | None, node: str | None) -> StepView:
     running = step.state is StepState.RUNNING
     return StepView(
         name=step.name,
@@ -53,7 +46,7 @@ def _step_view(
         cached=step.cached,
         node=step.node_id,
         node_name=node,
-        progress=_progress(attempt, now) if running and attempt else None,
+        progress=attempt.progress if running and attempt else None,
         started_at=step.started_at,
         finished_at=step.finished_at,
         ready_at=step.ready_at,
@@ -77,16 +70,6 @@ def _reason(job: Job, step: Step, served: set[str]) -> str | None:
         case StepState.RUNNING if job.cancel_requested:
             return "cancelling"
     return None
-
-
-def _progress(attempt: Attempt, now: datetime) -> Progress | None:
-    """Return the child's words with the seconds that are left, as far as its pace tells."""
-    progress = attempt.progress
-    if progress is None or progress.eta_s is not None or not progress.done or not progress.total:
-        return progress
-    elapsed = (now - attempt.started_at).total_seconds()
-    left = elapsed * (progress.total - progress.done) / progress.done
-    return progress.model_copy(update={"eta_s": round(max(left, 0.0), 1)})
 
 
 def job_reason(job: Job, steps: tuple[StepView, ...]) -> str | None:

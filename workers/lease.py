@@ -46,6 +46,7 @@ class Lease:
         self._monotonic = monotonic
         self._renewed = monotonic()
         self._progress: Progress | None = None
+        self._stage, self._stage_began = "", 0.0
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{claim.name}", daemon=True)
@@ -70,9 +71,16 @@ class Lease:
         self._thread.join()
 
     def report(self, progress: Progress) -> None:
-        """Take the child's words; the next tick writes them down."""
+        """Take the child's words, work out what is left of the stage; the next tick writes it down."""
+        now = self._monotonic()
         with self._lock:
-            self._progress = progress
+            if progress.stage != self._stage:
+                self._stage, self._stage_began = progress.stage, now
+            eta_s = None
+            if progress.done:
+                pace_s = (now - self._stage_began) / progress.done
+                eta_s = round(pace_s * (progress.total - progress.done), 1)
+            self._progress = progress.model_copy(update={"eta_s": eta_s})
 
     def end(self, why: Stop) -> None:
         """Ask the work to end; the first reason stays."""

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+from ovfarm.presets import PRESETS
+from ovfarm.settings import Settings
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_every_setting_is_documented() -> None:
+    page = (DOCS / "operate.md").read_text()
+    missing = [name for name in Settings.model_fields if f"OVFARM_{name.upper()}" not in page]
+    assert missing == []
+
+
+def test_every_recipe_is_documented() -> None:
+    page = (DOCS / "recipes.md").read_text()
+    assert [name for name in PRESETS if f"| `{name}` |" not in page] == []
+
+
+def test_decisions_fit_on_a_page() -> None:
+    for page in (DOCS / "decisions").glob("*.md"):
+        assert len(page.read_text().splitlines()) <= 40, page
