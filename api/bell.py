@@ -7,7 +7,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
-from ovfarm.broker import ALL_QUEUES, EXCHANGE, RING_EXPIRES_S, celery_settings
+from ovfarm.broker import ALL_QUEUES, EXCHANGE, RING_EXPIRES_S, celery_settings, prepare
 from ovfarm.hardware import WAKE_TASK
 from ovfarm.settings import Settings
 
@@ -15,8 +15,7 @@ log = structlog.get_logger()
 
 
 def _publisher(settings: Settings) -> Celery:
-    for folder in ("messages", "processed", "control"):
-        (settings.home / "broker" / folder).mkdir(parents=True, exist_ok=True)
+    prepare(settings.broker, settings.home)
     app = Celery("ovfarm", set_as_current=False)
     app.conf.update(celery_settings(settings.broker, settings.home, ALL_QUEUES))
     app.conf.task_queues = [_queue(name) for name in ALL_QUEUES]
@@ -53,7 +52,7 @@ def bell(settings: Settings) -> Callable[[str], None]:
                 retry=False,
                 ignore_result=True,
             )
-        except (OperationalError, OSError) as away:
+        except (OperationalError, OSError, ValueError) as away:
             log.warning("bell.unavailable", queue=queue, why=str(away))
 
     return ring

@@ -3,12 +3,32 @@
 Each setting has its reason in ``docs/decisions/0003-doorbell.md``.
 """
 
+import contextlib
+import os
 from collections.abc import Collection
 from pathlib import Path
+from uuid import uuid4
 
 EXCHANGE = "ovfarm"
 RING_EXPIRES_S = 60
 ALL_QUEUES = ("cpu", "gpu", "npu")
+
+
+def prepare(broker_url: str, home: Path) -> None:
+    """Make the file system broker's folders and its table of bindings, all at once.
+
+    kombu creates the table by truncating it, and a process that reads it just then dies of half a file.
+    """
+    if not broker_url.startswith("filesystem"):
+        return
+    folder = home / "broker"
+    for name in ("messages", "processed", "control"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    fresh = folder / f"{uuid4().hex}.exchange"
+    fresh.write_text("[]")
+    with contextlib.suppress(FileExistsError):
+        os.link(fresh, folder / "control" / f"{EXCHANGE}.exchange")
+    fresh.unlink()
 
 
 def _transport(broker_url: str, home: Path) -> dict[str, object]:

@@ -52,8 +52,13 @@ def _serve(place: Workplace) -> None:
     slots.wake()
     log.info("node.online", node=place.node.name, device=place.node.offer.device_name)
     try:
-        app = celery_app(place.settings.broker, place.settings.home, place.node.offer.queues)
-        listen(app, slots.wake, place.node.name, place.settings.slots)
+        settings, queues = place.settings, place.node.offer.queues
+        listen(
+            lambda: celery_app(settings.broker, settings.home, queues),
+            slots.wake,
+            place.node.name,
+            settings.slots,
+        )
     finally:
         with place.database.write() as session:
             nodes.set_state(session, place.node.id, NodeState.DRAINING)

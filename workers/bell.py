@@ -20,7 +20,7 @@ def bell(settings: Settings) -> Callable[[str], None]:
     def ring(queue: str) -> None:
         try:
             app.send_task(WAKE_TASK, queue=queue, expires=RING_EXPIRES_S, retry=False, ignore_result=True)
-        except (OperationalError, OSError) as away:
+        except (OperationalError, OSError, ValueError) as away:
             log.warning("bell.unavailable", queue=queue, why=str(away))
 
     return ring

@@ -69,7 +69,9 @@ def main(arguments: list[str]) -> int:
     known = [*STAGES, *folders()]
     parser.add_argument("name", nargs="*", help=f"one of: {', '.join(known)} (default: all)")
     parser.add_argument("--no-postgres", action="store_true", help="leave Postgres out")
-    asked, extra = parser.parse_known_args(arguments)
+    # What comes after -- is pytest's.
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    asked, extra = parser.parse_args(arguments[:at]), arguments[at + 1 :]
     unknown = [name for name in asked.name if name not in known]
     if unknown:
         parser.error(f"there is no {unknown[0]!r}; there are: {', '.join(known)}")
