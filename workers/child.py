@@ -1,13 +1,9 @@
 """The child's side: one request in, one step run, one reply out, and no way back."""
 
 import importlib
-import json
-import os
-import sys
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from ovfarm.failures import Failure, FailureClass, FailureCode
@@ -17,8 +13,6 @@ from ovfarm.recipes import Kind
 from ovfarm.results import Progress, StepResult
 from ovfarm.shapes import Document
 from workers.protocol import (
-    FRAME,
-    REQUEST,
     Bench,
     FailureFrame,
     InventoryFrame,
@@ -110,22 +104,3 @@ def _out_of_memory(trace: str) -> Failure:
         hint=HINTS[FailureCode.OUT_OF_MEMORY],
         evidence=trace[-4000:],
     )
-
-
-def main(folder: Path) -> int:
-    """Run the request that is kept in ``folder`` and print what the child says, frame by frame."""
-    request = REQUEST.validate_json((folder / "request.json").read_bytes())
-    replies: list[Document] = []
-
-    def say(document: Document) -> None:
-        FRAME.validate_python(document)
-        replies.append(document)
-        sys.stdout.write(json.dumps(document.model_dump(mode="json")) + "\n")
-
-    answer(request, say)
-    return 0 if isinstance(replies[-1], ResultFrame | InventoryFrame) else 1
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("NNCF_CI", "1")
-    sys.exit(main(Path(sys.argv[1])))
