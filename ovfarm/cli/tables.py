@@ -58,8 +58,8 @@ def _reference_arms(maker: StepOutcome, result: JobResult) -> list[tuple[str, st
 
 def show(result: JobResult, console: Console) -> None:
     """Print what a job found out."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("variant", "accuracy", "p50 latency", "size", "vs f32", "vs default", "verdict"):
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in ("variant", "accuracy", "p50 ms", "size", "vs f32", "vs default", "verdict"):
         table.add_column(column, justify="left" if column in {"variant", "verdict"} else "right")
     bench = benchmark(result)
     for line in variants(result):
@@ -67,7 +67,7 @@ def show(result: JobResult, console: Console) -> None:
         table.add_row(
             line.name,
             f"{line.accuracy.value:.2%}" if line.accuracy else "–",
-            _interval(line.latency, " ms"),
+            _interval(line.latency),
             _size(line.size_bytes),
             _ratio(find(bench, "speedup", REFERENCE)) if mine else "",
             _ratio(find(bench, "speedup", DEFAULT)) if mine else "",
@@ -79,12 +79,12 @@ def show(result: JobResult, console: Console) -> None:
             console.print(f"[dim]{step.name}: {note.message}[/dim]")
 
 
-def _interval(measured: Measurement | None, unit: str) -> str:
+def _interval(measured: Measurement | None) -> str:
     if measured is None:
         return "–"
     if measured.ci_low is None or measured.ci_high is None:
-        return f"{measured.value:.3f}{unit}"
-    return f"{measured.value:.3f}{unit} ±{(measured.ci_high - measured.ci_low) / 2:.3f}"
+        return f"{measured.value:.3f}"
+    return f"{measured.value:.3f} ±{(measured.ci_high - measured.ci_low) / 2:.3f}"
 
 
 def _ratio(measured: Measurement | None) -> str:
