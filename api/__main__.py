@@ -1,4 +1,8 @@
-"""``python -m api``: the API, until SIGTERM. ``python -m api migrate`` brings the database up to date."""
+"""``python -m api``: the API, until SIGTERM.
+
+``python -m api migrate`` brings the database up to date; ``python -m api operate`` obeys the order on
+its standard input (``ovfarm.teams.Order``, JSON) and prints the answer.
+"""
 
 import ipaddress
 import sys
@@ -7,14 +11,17 @@ import uvicorn
 
 from api.app import create_app
 from api.bell import declare_queues
+from api.operate import operate
 from ovfarm.errors import InvalidInput, OvfarmError, Unavailable
-from ovfarm.settings import Settings
+from ovfarm.settings import LogFormat, Settings
+from storage.logs import start_logging
 from storage.schema import at_head, migrate
 
 
 def serve(settings: Settings) -> None:
     """Serve until the process is told to leave; raises OvfarmError when it cannot start."""
-    _check_host(settings.host)
+    if not settings.require_keys:
+        _check_host(settings.host)
     settings.home.mkdir(parents=True, exist_ok=True)
     if not at_head(settings.database):
         raise Unavailable("the database has an older schema", hint="run: ovfarm admin migrate")
@@ -39,18 +46,21 @@ def _check_host(host: str) -> None:
         raise InvalidInput(
             f"OVFARM_HOST={host} would open the farm to other machines without any key",
             code="host_refused",
-            hint="serve on 127.0.0.1 and put a proxy with authentication in front of it",
+            hint="set OVFARM_REQUIRE_KEYS=true and make keys with: ovfarm admin keys add",
         )
 
 
 def main(arguments: list[str]) -> int:
     """Run the verb; returns the exit code."""
     settings = Settings()
+    start_logging(json=settings.log is LogFormat.JSON)
     try:
         if arguments == ["migrate"]:
             settings.home.mkdir(parents=True, exist_ok=True)
             migrate(settings.database)
             declare_queues(settings)
+        elif arguments == ["operate"]:
+            sys.stdout.write(operate(settings, sys.stdin.read()) + "\n")
         else:
             serve(settings)
     except OvfarmError as error:

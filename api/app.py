@@ -1,5 +1,6 @@
 """The FastAPI application: routes composed, guards around them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,10 +11,11 @@ from api import problems
 from api.bell import bell
 from api.deps import open_door
 from api.guards import Guards
-from api.routes import artifacts, blobs, catalog, health, jobs, nodes, recipes
+from api.routes import artifacts, blobs, catalog, health, jobs, metrics, nodes, recipes
 from ovfarm.settings import Settings
 from ovfarm.version import VERSION
 from storage.database import Database
+from storage.rounds import Pace, Rounds
 
 _ABOUT = """\
 A farm that makes models fast on Intel hardware: register a model, submit a job, poll it, download the
@@ -31,7 +33,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        rounds = Rounds(database, Pace(settings.lease_s, settings.poll_s, settings.sweep_s))
+        rounds.start()
         yield
+        await asyncio.to_thread(rounds.stop)
         database.close()
 
     app = FastAPI(
@@ -48,4 +53,5 @@ def create_app(settings: Settings) -> FastAPI:
     for module in (blobs, catalog, jobs, artifacts, recipes, nodes):
         app.include_router(module.router, prefix="/v1")
     app.include_router(health.router)
+    app.include_router(metrics.router)
     return app

@@ -9,7 +9,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from ovfarm.errors import Conflict, InvalidInput, NotFound, OvfarmError, Unavailable
+from ovfarm.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    OvfarmError,
+    QuotaExceeded,
+    Unauthorized,
+    Unavailable,
+)
 from ovfarm.shapes import Document
 
 log = structlog.get_logger()
@@ -18,16 +27,22 @@ _STATUS: dict[type[OvfarmError], int] = {
     InvalidInput: 422,
     NotFound: 404,
     Conflict: 409,
+    Unauthorized: 401,
+    Forbidden: 403,
+    QuotaExceeded: 429,
     Unavailable: 503,
 }
 _TITLES = {
     400: "Malformed request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
     413: "Too large",
     416: "No such range",
     422: "Invalid input",
+    429: "Too much at once",
     500: "Internal error",
     503: "Unavailable for now",
 }
@@ -86,10 +101,18 @@ def _raised(request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidInput):
         errors = (FieldProblem(pointer=error.pointer, message=error.message),)
         status = _STATUS_BY_CODE.get(error.code, status)
-    headers = {"Retry-After": "2"} if status == 503 else {}
+    headers = _headers(error, status)
     return problem(
         request, status, error.message, error.code, errors=errors, hint=error.hint, headers=headers
     )
+
+
+def _headers(error: OvfarmError, status: int) -> dict[str, str]:
+    if isinstance(error, QuotaExceeded):
+        return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": "2"} if status == 503 else {}
 
 
 _STATUS_BY_CODE = {"too_large": 413, "malformed_json": 400, "range_not_satisfiable": 416}

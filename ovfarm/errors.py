@@ -4,6 +4,9 @@ OvfarmError
 ├── InvalidInput        what was asked cannot be done as it stands; names the field and the next step
 ├── NotFound            there is no such thing, or not for this team
 ├── Conflict            it exists, and its present state forbids the change
+├── Unauthorized        no key, or none that is valid
+├── Forbidden           the key is valid, and its role may not do this
+├── QuotaExceeded       the team has as much waiting as it may have
 ├── IllegalTransition   a state machine was asked for a change that its table does not hold
 ├── LeaseLost           this attempt no longer owns its step: stop, and write nothing
 ├── Unavailable         a part of the farm does not answer now; the same call may work later
@@ -47,6 +50,28 @@ class Conflict(OvfarmError):
     """It exists, and its present state forbids the change."""
 
     code = "conflict"
+
+
+class Unauthorized(OvfarmError):
+    """No key, or none that is valid; why it is not is never said."""
+
+    code = "unauthorized"
+
+
+class Forbidden(OvfarmError):
+    """The key is valid, and its role may not do this."""
+
+    code = "forbidden"
+
+
+class QuotaExceeded(OvfarmError):
+    """The team has as much waiting as it may have; ``retry_after_s`` says when to ask again."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class IllegalTransition(OvfarmError):

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from ovfarm.shapes import Document, Name, Text
 
@@ -54,6 +54,12 @@ class Need(Document):
     memory_gib: Annotated[int, Field(ge=1, le=4096)] | None = None
     isa: tuple[Isa, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_key(cls, value: object) -> object:
+        """Take the canonical text for the document that it stands for."""
+        return _parsed(value) if isinstance(value, str) else value
+
     @property
     def key(self) -> str:
         """The canonical text: equal needs have equal keys, and steps are queued by it."""
@@ -72,6 +78,22 @@ class Need(Document):
         return f"{device}.{self.pool}" if self.pool else str(device)
 
 
+def _parsed(text: str) -> dict[str, object]:
+    """Return the fields of a need from its key: ``gpu/pool=lab/memory=32/isa=amx_int8``."""
+    device, *parts = text.split("/")
+    fields: dict[str, object] = {"device": device}
+    isa: list[str] = []
+    for part in parts:
+        name, _, value = part.partition("=")
+        if name == "isa":
+            isa.append(value)
+        elif name in {"pool", "memory"}:
+            fields["memory_gib" if name == "memory" else name] = value
+        else:
+            raise ValueError(f"{part!r} is none of pool=NAME, memory=GIB, isa=FEATURE")
+    return {**fields, "isa": tuple(isa)}
+
+
 class Versions(Document):
     """The tools on a node, as their packages name them."""
 
@@ -81,7 +103,11 @@ class Versions(Document):
 
 
 class Offer(Document):
-    """What one node has: one device of one host. Memory is in bytes, quota in cores."""
+    """What one node has: one device of one host. Memory is in bytes, quota in cores.
+
+    ``steps`` are the kinds that its release can run, each with its version: ``convert/1``.
+    ``emulated`` says that the CPU stands in for the device.
+    """
 
     device: Device
     device_name: Text
@@ -96,6 +122,7 @@ class Offer(Document):
     versions: Versions
     sandbox: str = "none"
     emulated: bool = False
+    steps: tuple[str, ...] = ()
 
     def fits(self, need: Need) -> bool:
         """Tell whether this node may run a step with ``need``."""

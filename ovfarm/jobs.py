@@ -156,12 +156,32 @@ class StepView(Document):
     cached: bool = False
     node: NodeId | None = None
     node_name: str | None = None
+    device: str | None = None
+    emulated: bool = False
     progress: Progress | None = None
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
     ready_at: AwareDatetime | None = None
     artifact: ArtifactId | None = None
     failure: Failure | None = None
+
+
+class Why(Document):
+    """What a job waits for, in one sentence, and the numbers in it. Times are in seconds.
+
+    ``position`` counts the team's own steps (from 1) that ask for the same; ``share`` is the team's
+    part of the device class now; ``slots`` are those of the nodes that could run the step.
+    """
+
+    job: JobId
+    sentence: str
+    step: str | None = None
+    need: str | None = None
+    position: int | None = None
+    share: float | None = None
+    slots: int | None = None
+    idle: int | None = None
+    expected_start_s: float | None = None
 
 
 class JobView(Document):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from ovfarm.hardware import Offer
+from ovfarm.jobs import JobSpec
 from ovfarm.recipes import Evaluate, Kind, StepParams
 from ovfarm.results import Manifest
 from ovfarm.shapes import Document
@@ -42,6 +43,12 @@ def normalised(params: StepParams) -> dict[str, JsonValue]:
 def document_digest(document: Document) -> str:
     """Return the digest of a document's canonical spelling."""
     return digest_of(document.model_dump(mode="json"))
+
+
+def fingerprint(spec: JobSpec) -> str:
+    """Return the digest of what a job works on and does: its limits, priority and title do not count."""
+    asked = spec.model_dump(mode="json", include={"model", "data", "recipe", "overrides", "targets"})
+    return digest_of(asked)
 
 
 def _tools(kind: Kind, offer: Offer) -> dict[str, JsonValue]:

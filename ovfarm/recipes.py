@@ -6,7 +6,7 @@ makes a model, and the first FP32 conversion (``ovfarm.plan``).
 """
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -149,6 +149,12 @@ StepParams = Annotated[
     Convert | Quantize | Compress | Evaluate | Benchmark | Package | Probe,
     Field(discriminator="kind"),
 ]
+
+
+def known_steps() -> tuple[str, ...]:
+    """Return the step kinds of this release, each with its version: ``convert/1``."""
+    union = get_args(get_args(StepParams)[0])
+    return tuple(sorted(f"{step.model_fields['kind'].default}/{step.step_version}" for step in union))
 
 
 class Recipe(Document):

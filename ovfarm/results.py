@@ -38,6 +38,7 @@ class Conditions(Document):
     streams: int | None = None
     samples: int | None = None
     load_average: float | None = None
+    emulated: bool = False
     properties: dict[str, str] = {}
 
 
@@ -85,6 +86,20 @@ class StepResult(Document):
     notes: tuple[Note, ...] = ()
     canonical_digest: Digest | None = None
     element_types: dict[str, int] = {}
+
+
+def emulated(result: StepResult) -> StepResult:
+    """Return a result that says of each number that the CPU stood in for the device."""
+    note = Note(code="emulated", message="a CPU stood in for the device: these numbers are none of it")
+    return result.model_copy(
+        update={
+            "measurements": tuple(
+                m.model_copy(update={"conditions": m.conditions.model_copy(update={"emulated": True})})
+                for m in result.measurements
+            ),
+            "notes": (*result.notes, note) if result.measurements else result.notes,
+        }
+    )
 
 
 class FileEntry(Document):

@@ -1,13 +1,31 @@
 """Settings: read once at each process's edge from ``OVFARM_*`` variables, and passed down from there."""
 
+from enum import StrEnum
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ovfarm.hardware import Device
 from ovfarm.shapes import Name
+
+
+def _stand_ins(text: str) -> dict[Device, Device]:
+    pairs: dict[Device, Device] = {}
+    for pair in filter(None, text.split(",")):
+        device, colon, by = pair.strip().partition(":")
+        if not colon or device not in {Device.GPU, Device.NPU} or by != Device.CPU:
+            raise ValueError(f"{pair!r} is neither gpu:cpu nor npu:cpu")
+        pairs[Device(device)] = Device(by)
+    return pairs
+
+
+class LogFormat(StrEnum):
+    """How a process writes its log: for people, or one JSON object a line."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 class Settings(BaseSettings):
@@ -19,14 +37,21 @@ class Settings(BaseSettings):
     database_url: str = ""
     broker_url: str = ""
     store_url: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
 
+    log: LogFormat = LogFormat.TEXT
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    require_keys: bool = False
     max_body_bytes: int = Field(default=256 * 1024, ge=1024)
     max_blob_bytes: int = Field(default=64 << 30, ge=1)
 
     node_name: str = ""
     device: Device = Device.CPU
+    emulate: str = ""
     pools: tuple[Name, ...] = ()
     slots: int = Field(default=1, ge=1, le=64)
     lease_s: float = Field(default=30.0, gt=0)
@@ -36,6 +61,18 @@ class Settings(BaseSettings):
     recycle_after: int = Field(default=100, ge=1)
     cache_bytes: int = Field(default=20 << 30, ge=0)
     probe_steps: bool = False
+
+    @field_validator("emulate")
+    @classmethod
+    def _pairs(cls, text: str) -> str:
+        """Check ``gpu:cpu,npu:cpu`` when it is read, not when it is used."""
+        _stand_ins(text)
+        return text
+
+    @property
+    def emulated(self) -> dict[Device, Device]:
+        """Which class of devices stands in for which."""
+        return _stand_ins(self.emulate)
 
     @property
     def database(self) -> str:
@@ -51,6 +88,17 @@ class Settings(BaseSettings):
     def store(self) -> str:
         """The object store's URL: files in the farm's home unless another is set."""
         return self.store_url or (self.home / "store").absolute().as_uri()
+
+    @property
+    def s3(self) -> dict[str, str]:
+        """What an S3 client is set up with, as obstore names it; empty parts come from its environment."""
+        given = {
+            "endpoint": self.s3_endpoint,
+            "region": self.s3_region,
+            "access_key_id": self.s3_access_key_id,
+            "secret_access_key": self.s3_secret_access_key.get_secret_value(),
+        }
+        return {name: value for name, value in given.items() if value}
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ from ovfarm.results import StepResult
 from ovfarm.states import StepEvent
 from storage.claims import Claim
 from storage.columns import db_now
-from storage.ledger import true_up
+from storage.ledger import lock_share, true_up
 from storage.outcomes import finish, follow, record_end
 from storage.rows import insert_once
 from storage.tables import Inflight, Remembered, Step
@@ -26,7 +26,8 @@ class Way(Enum):
 
 def reuse_or_lead(session: Session, claim: Claim, step_key: str, *, reuse: bool) -> Way:
     """Decide it in one transaction; ``reuse`` is false for a refresh. Raises LeaseLost."""
-    known = session.get(Remembered, (claim.team_id, step_key)) if reuse else None
+    lock_share(session, claim)
+    known = _known(session, claim.team_id, step_key) if reuse else None
     if known is not None:
         true_up(session, claim)
         record_end(session, claim, StepEvent.SUCCEED, "cached")
@@ -36,6 +37,12 @@ def reuse_or_lead(session: Session, claim: Claim, step_key: str, *, reuse: bool)
         return Way.LEAD
     follow(session, claim, step_key)
     return Way.FOLLOWED
+
+
+def _known(session: Session, team: UUID, step_key: str) -> Remembered | None:
+    """Return finished work, locked, so that it is not collected while this step takes it."""
+    found = select(Remembered).where(Remembered.team_id == team, Remembered.step_key == step_key)
+    return session.execute(found.with_for_update()).scalar_one_or_none()
 
 
 def remember(session: Session, claim: Claim, step_key: str, result: StepResult) -> None:

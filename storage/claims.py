@@ -5,22 +5,21 @@ The next team is the one with the least virtual time (start-time fair queueing; 
 SIGCOMM 1996); within a team rank decides, then age.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, func, insert, select, tuple_, update
+from sqlalchemy.orm import Session, aliased
 
 from ovfarm.hardware import Device
 from ovfarm.jobs import Cache
 from ovfarm.policy import charge
-from ovfarm.recipes import Kind, StepParams
+from ovfarm.recipes import Kind, StepParams, known_steps
 from ovfarm.states import StepEvent, StepState, step_sources, step_target
 from storage.columns import db_now
 from storage.events import record
 from storage.jobs import start
-from storage.nodes import NodeIdentity
+from storage.nodes import NodeIdentity, takes_work
 from storage.tables import Attempt, DeviceClock, Host, Job, NodeNeed, Share, Step, Team
 
 
@@ -51,6 +50,8 @@ class _Candidate:
 
 def claim(session: Session, node: NodeIdentity, lease_s: float) -> Claim | None:
     """Take the step that this node should run next, or None when there is none for it now."""
+    if not takes_work(session, node.id):
+        return None
     clock = session.execute(
         select(DeviceClock.virtual_time).where(DeviceClock.device == node.offer.device).with_for_update()
     ).scalar_one()
@@ -98,48 +99,74 @@ def _reserve(session: Session, host: str, step_id: UUID, lease_s: float) -> None
 
 def _next(session: Session, node: NodeIdentity, clock: float, reserved_for: UUID | None) -> _Candidate | None:
     """Return the first step, in fair order, that this node can run."""
-    served = select(NodeNeed.need_key).where(NodeNeed.node_id == node.id)
-    needs = tuple(session.execute(served).scalars())
-    running = _running(session, node.offer.device)
     # Ordering by max(virtual time, clock) and then by virtual time is ordering by virtual time.
-    shares = session.execute(
-        select(Share.virtual_time, Team.id, Team.weight, Team.max_running)
-        .join(Team, Team.id == Share.team_id)
-        .where(Share.device == node.offer.device)
-        .order_by(Share.virtual_time, Team.id)
-    )
-    for virtual_time, team_id, weight, max_running in shares:
-        if max_running is not None and running.get(team_id, 0) >= max_running:
-            continue
-        step = _first(session, team_id, needs, reserved_for)
-        if step is not None:
-            return _Candidate(step=step, start=max(virtual_time, clock), weight=weight)
-    return None
+    found = session.execute(
+        select(Step, Share.virtual_time, Team.weight)
+        .join(Share, (Share.team_id == Step.team_id) & (Share.device == node.offer.device))
+        .join(Team, Team.id == Step.team_id)
+        .where(Step.seq.in_(_heads(node, reserved_for)))
+        .order_by(Share.virtual_time, Team.id, Step.rank, Step.seq)
+        .limit(1)
+    ).first()
+    if found is None:
+        return None
+    step, virtual_time, weight = found
+    return _Candidate(step=step, start=max(virtual_time, clock), weight=weight)
 
 
-def _running(session: Session, device: Device) -> dict[UUID, int]:
-    rows = session.execute(
-        select(Step.team_id, func.count())
-        .where(Step.state == StepState.RUNNING, Step.running_on == device)
-        .group_by(Step.team_id)
-    )
-    return dict(rows.all())
+def _heads(node: NodeIdentity, reserved_for: UUID | None) -> Select[tuple[int]]:
+    """Return the first step of each team for each need: one index probe each, whatever the queues' length.
 
-
-def _first(session: Session, team_id: UUID, needs: Collection[str], reserved_for: UUID | None) -> Step | None:
-    """Return a team's next step: one index probe for each need, whatever the queue's length."""
-    found: list[Step] = []
-    for need_key in needs:
-        probe = (
-            select(Step)
-            .where(Step.state == StepState.QUEUED, Step.team_id == team_id, Step.need_key == need_key)
-            .order_by(Step.rank, Step.seq)
-            .limit(1)
+    Kinds and versions that this release does not know stay for a newer node, and a step stays away
+    from the node that it last failed on while there are others (``storage.sweep`` ends that).
+    """
+    head = (
+        select(Step.seq)
+        .where(
+            Step.state == StepState.QUEUED,
+            Step.team_id == Share.team_id,
+            Step.need_key == NodeNeed.need_key,
+            _known(node),
+            Step.avoid_node.is_(None) | (Step.avoid_node != node.id),
         )
-        if reserved_for is not None:
-            probe = probe.where(Step.id == reserved_for)
-        found += session.execute(probe).scalars()
-    return min(found, key=lambda step: (step.rank, step.seq), default=None)
+        .order_by(Step.rank, Step.seq)
+        .limit(1)
+        .correlate(Share, NodeNeed)
+    )
+    if reserved_for is not None:
+        head = head.where(Step.id == reserved_for)
+    return (
+        select(head.scalar_subquery())
+        .select_from(Share)
+        .join(Team, Team.id == Share.team_id)
+        .join(NodeNeed, NodeNeed.node_id == node.id)
+        .where(Share.device == node.offer.device, *within_bounds(node.offer.device))
+        .correlate(None)
+    )
+
+
+def within_bounds(device: Device) -> tuple[ColumnElement[bool], ...]:
+    """Return what a team must keep to get anything more: ``max_running`` and its budget."""
+    running = (
+        select(func.count())
+        .select_from(Step)
+        .where(Step.state == StepState.RUNNING, Step.running_on == device, Step.team_id == Team.id)
+        .correlate(Team)
+        .scalar_subquery()
+    )
+    return (Team.max_running.is_(None) | (Team.max_running > running), within_budget())
+
+
+def within_budget() -> ColumnElement[bool]:
+    """Return whether a team has device-seconds left, over all classes of devices."""
+    shares = aliased(Share)
+    used = select(func.sum(shares.used_s)).where(shares.team_id == Team.id).correlate(Team).scalar_subquery()
+    return Team.budget_s.is_(None) | (Team.budget_s > used)
+
+
+def _known(node: NodeIdentity) -> ColumnElement[bool]:
+    pairs = (text.split("/") for text in node.offer.steps or known_steps())
+    return tuple_(Step.kind, Step.step_version).in_([(Kind(kind), int(version)) for kind, version in pairs])
 
 
 def _take(session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: float) -> Claim | None:
@@ -219,5 +246,8 @@ def _charge(session: Session, node: NodeIdentity, candidate: _Candidate) -> None
     session.execute(
         update(Share)
         .where(Share.team_id == candidate.step.team_id, Share.device == device)
-        .values(virtual_time=charge(candidate.start, candidate.step.estimate_s, candidate.weight))
+        .values(
+            virtual_time=charge(candidate.start, candidate.step.estimate_s, candidate.weight),
+            used_s=Share.used_s + candidate.step.estimate_s,
+        )
     )

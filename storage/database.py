@@ -1,11 +1,12 @@
 """Engines and transactions: SQLite tamed, Postgres bounded, bells rung after the commit."""
 
+import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection, make_url
@@ -17,7 +18,12 @@ from ovfarm.errors import Unavailable
 
 Bell = Callable[[str], None]
 Clock = Callable[[], float]
+T = TypeVar("T")
 _RINGS = "rings"
+# Deadlock and serialization failure: the other transaction went through, so the same call does next.
+_CONTENDED = {"40001", "40P01"}
+_TRIES = 5
+_DICE = random.SystemRandom()
 # A client that vanishes inside a transaction must not keep its locks; nothing here takes seconds.
 _POSTGRES_OPTIONS = "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=10000"
 
@@ -53,6 +59,18 @@ class Database:
         for queue in session.info.get(_RINGS, ()):
             self._bell(queue)
 
+    def run(self, work: Callable[[Session], T]) -> T:
+        """Run ``work`` in a transaction, again when it lost against another one; raises Unavailable."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self.write() as session:
+                    return work(session)
+            except Unavailable as lost:
+                if lost.code != "contended" or attempt == _TRIES:
+                    raise
+                time.sleep(_DICE.uniform(0.005, 0.05) * attempt)
+        raise AssertionError("the last try returns or raises")
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a transaction that never waits for writers; raises Unavailable likewise."""
@@ -69,6 +87,8 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except OperationalError as away:
+        if getattr(away.orig, "sqlstate", None) in _CONTENDED:
+            raise Unavailable("another transaction was in the way", code="contended") from away
         raise Unavailable(f"the database does not answer: {away.orig}", code="database") from away
     except DBAPIError as broken:
         if broken.connection_invalidated:

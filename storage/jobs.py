@@ -19,22 +19,38 @@ from storage.columns import db_now
 from storage.database import ring_after_commit
 from storage.events import record
 from storage.nodes import ask_for
+from storage.quarantine import refuse_quarantined
 from storage.queries import job as job_view
 from storage.rows import insert_once
 from storage.steps import cancel_waiting
+from storage.submissions import check_quota, lock_team, note_submission, submitted
 from storage.tables import Job, Share, Step, StepEdge
 
 
-def submit(session: Session, team: UUID, spec: JobSpec) -> JobView:
+def submit(session: Session, team: UUID, spec: JobSpec, *, key: str | None = None) -> JobView:
     """Plan a job, write it with all its steps, and ring for those that can start.
 
-    Raises InvalidInput with a pointer into the spec.
+    A submit with a ``key`` that this team has used for the same spec returns that job. Raises
+    InvalidInput with a pointer into the spec, QuotaExceeded, or Conflict for quarantined work.
     """
     steps = plan(spec)
+    owner = lock_team(session, team)
+    known = submitted(session, team, key, spec) if key else None
+    if known is not None:
+        return job_view(session, team, known)
     _check_references(session, team, spec)
+    refuse_quarantined(session, team, spec)
+    check_quota(session, owner, len(steps))
+    job_id = _write_job(session, team, spec, steps)
+    if key:
+        note_submission(session, team, key, spec, job_id)
+    return job_view(session, team, job_id)
+
+
+def _write_job(session: Session, team: UUID, spec: JobSpec, steps: Collection[PlannedStep]) -> UUID:
     ask_for(session, [step.need for step in steps])
     for device in (Device.CPU, Device.GPU, Device.NPU):
-        insert_once(session, Share, team_id=team, device=device, virtual_time=0.0)
+        insert_once(session, Share, team_id=team, device=device, virtual_time=0.0, used_s=0.0)
     job_id = uuid4()
     session.execute(
         insert(Job).values(
@@ -51,7 +67,7 @@ def submit(session: Session, team: UUID, spec: JobSpec) -> JobView:
         )
     )
     _write_steps(session, team, job_id, spec, steps)
-    return job_view(session, team, job_id)
+    return job_id
 
 
 def _check_references(session: Session, team: UUID, spec: JobSpec) -> None:

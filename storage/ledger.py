@@ -1,13 +1,16 @@
-"""The books of the fair share: what a claim estimated is corrected to what it took."""
+"""The books: device-seconds corrected from the estimate to the truth, and ends that look like poison."""
 
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from ovfarm.failures import FailureClass
 from storage.claims import Claim
 from storage.columns import db_now
 from storage.tables import Attempt, Node, Share, Team
+
+POISON_AFTER = 3
 
 
 def true_up(session: Session, claim: Claim) -> None:
@@ -16,6 +19,16 @@ def true_up(session: Session, claim: Claim) -> None:
     It takes the lock of the share's row, so it comes before the job's and the step's.
     """
     correct(session, claim.id, claim.team_id)
+
+
+def lock_share(session: Session, claim: Claim) -> None:
+    """Lock the books that ``true_up`` will change, for those who need another row's lock after it."""
+    device = select(Node.device).join(Attempt, Attempt.node_id == Node.id).where(Attempt.claim_id == claim.id)
+    session.execute(
+        select(Share.team_id)
+        .where(Share.team_id == claim.team_id, Share.device == device.scalar_subquery())
+        .with_for_update()
+    )
 
 
 def correct(session: Session, claim_id: UUID, team_id: UUID) -> None:
@@ -30,5 +43,29 @@ def correct(session: Session, claim_id: UUID, team_id: UUID) -> None:
     session.execute(
         update(Share)
         .where(Share.team_id == team_id, Share.device == device)
-        .values(virtual_time=Share.virtual_time + (used_s - charged_s) / weight)
+        .values(
+            virtual_time=Share.virtual_time + (used_s - charged_s) / weight,
+            used_s=Share.used_s + used_s - charged_s,
+        )
     )
+
+
+def crashes(session: Session, step_id: UUID) -> int:
+    """Return how many attempts of a step took their child or their node down."""
+    ends = session.execute(
+        select(Attempt.outcome, Attempt.failure).where(
+            Attempt.step_id == step_id, Attempt.outcome.in_(("lost", "retried"))
+        )
+    )
+    return sum(
+        outcome == "lost" or (failure is not None and failure.failure_class is FailureClass.CRASH)
+        for outcome, failure in ends
+    )
+
+
+def child_crashes(session: Session, step_id: UUID) -> int:
+    """Return how many attempts of a step took their child down while the node lived on."""
+    ends = session.execute(
+        select(Attempt.failure).where(Attempt.step_id == step_id, Attempt.outcome == "retried")
+    ).scalars()
+    return sum(end is not None and end.failure_class is FailureClass.CRASH for end in ends)

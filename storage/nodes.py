@@ -7,10 +7,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from ovfarm.errors import NotFound
 from ovfarm.hardware import Need, Offer
 from ovfarm.jobs import NodeState, NodeView
+from ovfarm.shapes import public_id
 from ovfarm.states import StepState
 from storage.columns import db_now
+from storage.database import ring_after_commit
 from storage.rows import insert_once
 from storage.tables import DeviceClock, Host, NeedRow, Node, NodeNeed, Step
 
@@ -39,6 +42,7 @@ def register(session: Session, name: str, host: str, offer: Offer, slots: int) -
         state=NodeState.ONLINE,
         offer=offer,
         slots=slots,
+        cordoned=False,
         started_at=db_now(),
         seen_at=db_now(),
     )
@@ -56,6 +60,9 @@ def register(session: Session, name: str, host: str, offer: Offer, slots: int) -
         )
         .returning(Node.id)
     ).scalar_one()
+    session.execute(
+        update(Node).where(Node.id == node_id, Node.cordoned.is_(True)).values(state=NodeState.DRAINING)
+    )
     _match_node(session, node_id, offer)
     return NodeIdentity(id=node_id, name=name, host=host, offer=offer)
 
@@ -69,7 +76,7 @@ def _match_node(session: Session, node_id: UUID, offer: Offer) -> None:
 
 def ask_for(session: Session, needs: Collection[Need]) -> None:
     """Make needs known, and match the new ones with the nodes that there are."""
-    for need in {need.key: need for need in needs}.values():
+    for _, need in sorted({need.key: need for need in needs}.items()):
         added = insert_once(session, NeedRow, key=need.key, need=need, created_at=db_now())
         if not added:
             continue
@@ -78,15 +85,20 @@ def ask_for(session: Session, needs: Collection[Need]) -> None:
                 insert_once(session, NodeNeed, node_id=node.id, need_key=need.key)
 
 
-def beat(session: Session, node_id: UUID) -> NodeState:
-    """Note that a node is alive and return the state that it should be in."""
-    state = session.execute(
-        update(Node).where(Node.id == node_id).values(seen_at=db_now()).returning(Node.state)
-    ).scalar_one()
-    if state is not NodeState.LOST:
-        return state
-    session.execute(update(Node).where(Node.id == node_id).values(state=NodeState.ONLINE))
-    return NodeState.ONLINE
+def beat(session: Session, node_id: UUID, *, leaving: bool = False) -> NodeState:
+    """Note that a node is alive and return how it stands; a sick one stays so until it is resumed."""
+    before, cordoned = session.execute(
+        update(Node)
+        .where(Node.id == node_id)
+        .values(seen_at=db_now())
+        .returning(Node.state, Node.cordoned)
+        .execution_options(synchronize_session=False)
+    ).one()
+    state = NodeState.DRAINING if cordoned or leaving else NodeState.ONLINE
+    if before in {state, NodeState.SICK}:
+        return before
+    set_state(session, node_id, state)
+    return state
 
 
 def set_state(session: Session, node_id: UUID, state: NodeState) -> None:
@@ -108,14 +120,44 @@ def mark_lost(session: Session, silent_for_s: float) -> int:
     return len(lost.all())
 
 
-def nodes(session: Session) -> tuple[NodeView, ...]:
-    """Return all nodes by name, with the names of the steps that each runs."""
+def takes_work(session: Session, node_id: UUID) -> bool:
+    """Tell whether a node is to take steps: online, not drained, not sick."""
+    return session.execute(select(Node.state).where(Node.id == node_id)).scalar_one() is NodeState.ONLINE
+
+
+def drain(session: Session, team: UUID, node_id: UUID) -> NodeView:
+    """Let a node take nothing new until it is resumed, restarts included; raises NotFound."""
+    return _steer(session, team, node_id, cordoned=True)
+
+
+def resume(session: Session, team: UUID, node_id: UUID) -> NodeView:
+    """Let a drained or sick node take steps again; raises NotFound."""
+    return _steer(session, team, node_id, cordoned=False)
+
+
+def _steer(session: Session, team: UUID, node_id: UUID, *, cordoned: bool) -> NodeView:
+    before = session.execute(
+        update(Node).where(Node.id == node_id).values(cordoned=cordoned).returning(Node.state)
+    ).scalar_one_or_none()
+    if before is None:
+        raise NotFound(f"there is no node {public_id('nod', node_id)}", hint="list them: ovfarm nodes ls")
+    if before is not NodeState.LOST:
+        set_state(session, node_id, NodeState.DRAINING if cordoned else NodeState.ONLINE)
+        for need in session.execute(
+            select(NeedRow).join(NodeNeed).where(NodeNeed.node_id == node_id)
+        ).scalars():
+            ring_after_commit(session, need.need.queue)
+    return next(view for view in nodes(session, team) if view.id == node_id)
+
+
+def nodes(session: Session, team: UUID) -> tuple[NodeView, ...]:
+    """Return all nodes by name, with the steps that each runs, named if they are this team's."""
     running: dict[UUID, list[str]] = {}
-    for node_id, name in session.execute(
-        select(Step.node_id, Step.name).where(Step.state == StepState.RUNNING)
+    for node_id, name, owner in session.execute(
+        select(Step.node_id, Step.name, Step.team_id).where(Step.state == StepState.RUNNING)
     ):
         if node_id:
-            running.setdefault(node_id, []).append(name)
+            running.setdefault(node_id, []).append(name if owner == team else "(another team's)")
     return tuple(
         NodeView(
             id=row.id,

@@ -12,7 +12,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from ovfarm.errors import LeaseLost
-from ovfarm.failures import Failure
+from ovfarm.failures import Failure, FailureCode
+from ovfarm.hints import HINTS
+from ovfarm.jobs import NodeState
 from ovfarm.results import Manifest, Progress, StepResult
 from ovfarm.states import StepEvent, StepState, step_target
 from storage.claims import Claim
@@ -21,8 +23,9 @@ from storage.events import record, touch
 from storage.holdings import hold_all
 from storage.jobs import settle
 from storage.ledger import true_up
+from storage.quarantine import quarantine
 from storage.steps import cancel_below, unblock
-from storage.tables import Artifact, Attempt, Inflight, Job, MeasurementRow, Step
+from storage.tables import Artifact, Attempt, Inflight, Job, MeasurementRow, Node, NodeNeed, Step
 
 Write = Callable[[Session], None]
 
@@ -155,8 +158,18 @@ def fail(session: Session, claim: Claim, failure: Failure) -> None:
     settle(session, claim.job_id)
 
 
+def fail_as_poison(session: Session, claim: Claim, failure: Failure) -> None:
+    """End a step that has killed its child on every try, and refuse the same work from now on."""
+    poison = failure.model_copy(update={"code": FailureCode.POISON, "hint": HINTS[FailureCode.POISON]})
+    fail(session, claim, poison)
+    quarantine(session, claim.job_id, failure.message)
+
+
 def postpone(session: Session, claim: Claim, failure: Failure, delay_s: float) -> None:
-    """Give the step back, to be queued again after ``delay_s`` seconds; raises LeaseLost."""
+    """Give the step back, to be queued again after ``delay_s`` seconds; raises LeaseLost.
+
+    It goes to another node next, if there is one.
+    """
     true_up(session, claim)
     record_end(session, claim, StepEvent.POSTPONE, failure.message)
     _guarded(
@@ -166,9 +179,20 @@ def postpone(session: Session, claim: Claim, failure: Failure, delay_s: float) -
         claim_id=None,
         lease_until=None,
         ready_at=db_now(delay_s),
+        avoid_node=_to_avoid(session, claim),
         failure=failure,
     )
     _close_attempt(session, claim, "retried", failure)
+
+
+def _to_avoid(session: Session, claim: Claim) -> UUID | None:
+    """Return the node of this attempt if another one could take the step, else None."""
+    need_key, node_id = session.execute(
+        select(Step.need_key, Step.node_id).where(Step.id == claim.step_id)
+    ).one()
+    others = select(Node.id).join(NodeNeed, NodeNeed.node_id == Node.id)
+    others = others.where(NodeNeed.need_key == need_key, Node.id != node_id, Node.state == NodeState.ONLINE)
+    return node_id if session.execute(others.limit(1)).first() else None
 
 
 def give_back(session: Session, claim: Claim) -> None:

@@ -7,7 +7,7 @@ nothing, and rings again for steps that have waited for long.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from ovfarm.errors import LeaseLost
@@ -17,11 +17,13 @@ from ovfarm.states import StepEvent, StepState, step_target
 from storage.columns import db_now
 from storage.events import record
 from storage.jobs import settle
-from storage.ledger import correct
+from storage.ledger import POISON_AFTER, correct, crashes
+from storage.quarantine import quarantine
 from storage.steps import cancel_below, release, ring_for
 from storage.tables import Attempt, Inflight, Job, Step
 
 BATCH = 100
+_NODES_OF_AN_OUTAGE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,19 @@ class Overdue:
 
     step_id: UUID
     job_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """An attempt whose node is silent, as the step's row has it."""
+
+    id: UUID
+    job_id: UUID
+    team_id: UUID
+    name: str
+    claim_id: UUID
+    attempt: int
+    max_attempts: int
 
 
 def due(session: Session) -> list[Overdue]:
@@ -63,58 +78,90 @@ def expired(session: Session) -> list[Overdue]:
     return [Overdue(step_id, job_id) for step_id, job_id in rows]
 
 
-def take_back(session: Session, overdue: Overdue) -> None:
+def outage(session: Session) -> bool:
+    """Tell whether most of what runs looks dead at once, on several nodes: then it was not the steps.
+
+    A database that was away, or a clock that jumped, ends leases by the dozen; nobody is charged.
+    """
+    late = Step.lease_until < db_now()
+    running, dead, nodes = session.execute(
+        select(
+            func.count(), func.count().filter(late), func.count(Step.node_id.distinct()).filter(late)
+        ).where(Step.state == StepState.RUNNING)
+    ).one()
+    return bool(nodes >= _NODES_OF_AN_OUTAGE and dead * 2 > running)
+
+
+def take_back(session: Session, overdue: Overdue, *, charged: bool = True) -> None:
     """End one attempt whose node is silent; the step goes on, or ends when its attempts are used up.
 
-    Raises LeaseLost when the attempt has ended otherwise meanwhile.
+    An attempt that is not ``charged`` does not count. Raises LeaseLost when it has ended otherwise
+    meanwhile. What the step is to do is not read: it may be of a kind that only a newer release knows.
     """
-    step = session.execute(select(Step).where(Step.id == overdue.step_id)).scalar_one()
-    if step.claim_id is None:
-        raise LeaseLost(f"step {step.name!r} runs no more")
-    correct(session, step.claim_id, step.team_id)
-    job = session.execute(select(Job).where(Job.id == overdue.job_id).with_for_update()).scalar_one()
+    lost = _lost(session, overdue)
+    correct(session, lost.claim_id, lost.team_id)
+    cancel = session.execute(
+        select(Job.cancel_requested).where(Job.id == overdue.job_id).with_for_update()
+    ).scalar_one()
     event = StepEvent.POSTPONE
-    if job.cancel_requested:
+    if cancel:
         event = StepEvent.CANCEL
-    elif step.attempt >= step.max_attempts:
+    elif charged and lost.attempt >= lost.max_attempts:
         event = StepEvent.FAIL
-    failure = Failure(
-        failure_class=FailureClass.INFRA,
-        code=FailureCode.NODE_LOST,
-        message=f"the node stopped answering in attempt {step.attempt} of {step.max_attempts}",
-        hint=HINTS[FailureCode.NODE_LOST],
-    )
-    _end(session, step, event, failure)
+    failure = _failure(session, lost, event)
+    _end(session, lost, event, failure, attempt=lost.attempt if charged else lost.attempt - 1)
     record(
         session,
-        step.job_id,
+        lost.job_id,
         event,
-        step_id=step.id,
-        claim_id=step.claim_id,
-        attempt=step.attempt,
+        step_id=lost.id,
+        claim_id=lost.claim_id,
+        attempt=lost.attempt,
         reason=failure.message,
     )
     if event is StepEvent.POSTPONE:
-        release(session, step.id, step.job_id)
+        release(session, lost.id, lost.job_id)
     if event is StepEvent.FAIL:
-        cancel_below(session, step.id, step.name, step.job_id)
-    settle(session, step.job_id)
+        cancel_below(session, lost.id, lost.name, lost.job_id)
+    settle(session, lost.job_id)
 
 
-def _end(session: Session, step: Step, event: StepEvent, failure: Failure) -> None:
+def _lost(session: Session, overdue: Overdue) -> _Lost:
+    row = session.execute(
+        select(
+            Step.id, Step.job_id, Step.team_id, Step.name, Step.claim_id, Step.attempt, Step.max_attempts
+        ).where(Step.id == overdue.step_id)
+    ).one()
+    if row.claim_id is None:
+        raise LeaseLost(f"step {row.name!r} runs no more")
+    return _Lost(row.id, row.job_id, row.team_id, row.name, row.claim_id, row.attempt, row.max_attempts)
+
+
+def _failure(session: Session, lost: _Lost, event: StepEvent) -> Failure:
+    """Say what became of the attempt; a step that took a node down each time is poison."""
+    message = f"the node stopped answering in attempt {lost.attempt} of {lost.max_attempts}"
+    code = FailureCode.NODE_LOST
+    if event is StepEvent.FAIL and crashes(session, lost.id) + 1 >= max(lost.max_attempts, POISON_AFTER):
+        code = FailureCode.POISON
+        quarantine(session, lost.job_id, message)
+    return Failure(failure_class=FailureClass.INFRA, code=code, message=message, hint=HINTS[code])
+
+
+def _end(session: Session, lost: _Lost, event: StepEvent, failure: Failure, *, attempt: int) -> None:
     over = event is not StepEvent.POSTPONE
     changed = session.execute(
         update(Step)
         .where(
-            Step.id == step.id,
-            Step.claim_id == step.claim_id,
+            Step.id == lost.id,
+            Step.claim_id == lost.claim_id,
             Step.state == StepState.RUNNING,
             Step.lease_until < db_now(),
         )
         .values(
             state=step_target(event),
-            claim_id=step.claim_id if over else None,
+            claim_id=lost.claim_id if over else None,
             lease_until=None,
+            attempt=attempt,
             finished_at=db_now() if over else None,
             failure=failure,
         )
@@ -122,13 +169,26 @@ def _end(session: Session, step: Step, event: StepEvent, failure: Failure) -> No
         .execution_options(synchronize_session=False)
     )
     if changed.first() is None:
-        raise LeaseLost(f"step {step.name!r} has been renewed or has ended")
+        raise LeaseLost(f"step {lost.name!r} has been renewed or has ended")
     session.execute(
         update(Attempt)
-        .where(Attempt.claim_id == step.claim_id)
+        .where(Attempt.claim_id == lost.claim_id)
         .values(outcome="lost", failure=failure, finished_at=db_now())
     )
-    session.execute(delete(Inflight).where(Inflight.claim_id == step.claim_id))
+    session.execute(delete(Inflight).where(Inflight.claim_id == lost.claim_id))
+
+
+def let_come_back(session: Session, waiting_s: float) -> None:
+    """Let steps that no other node has taken for so long return to the node that they failed on."""
+    session.execute(
+        update(Step)
+        .where(
+            Step.state == StepState.QUEUED,
+            Step.avoid_node.is_not(None),
+            Step.queued_at < db_now(-waiting_s),
+        )
+        .values(avoid_node=None)
+    )
 
 
 def ring_overdue(session: Session, waiting_s: float) -> None:

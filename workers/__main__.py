@@ -7,17 +7,19 @@ import structlog
 
 from ovfarm.errors import OvfarmError, Unavailable
 from ovfarm.jobs import NodeState
-from ovfarm.settings import Settings
+from ovfarm.settings import LogFormat, Settings
 from storage import nodes
 from storage.blobs import Blobs
 from storage.database import Database
+from storage.logs import start_logging
+from storage.rounds import Pace, Rounds
 from storage.schema import at_head
-from workers.app import celery_app, listen
+from workers.app import Told, celery_app, listen
 from workers.bell import bell
 from workers.drain import Slots
+from workers.health import Health
 from workers.isolate import Zygote
 from workers.node import inventory, join, name_of
-from workers.rounds import Rounds
 from workers.sandbox import Unsandboxed
 from workers.workplace import Workplace
 
@@ -41,38 +43,54 @@ def serve(settings: Settings) -> None:
         zygote.start()
         offer = inventory(settings, zygote, scratch)
         node = join(settings, database, offer)
-        place = Workplace(settings, database, Blobs(settings.store), zygote, node)
+        health = Health(database, node, lambda: inventory(settings, zygote, scratch))
+        blobs = Blobs(settings.store, settings.s3)
+        place = Workplace(settings, database, blobs, zygote, node, health)
         _serve(place)
 
 
 def _serve(place: Workplace) -> None:
-    slots, rounds = Slots(place), Rounds(place)
+    settings, database, node = place.settings, place.database, place.node
+    slots = Slots(place)
+    rounds = Rounds(
+        database,
+        Pace(settings.lease_s, settings.poll_s, settings.sweep_s),
+        lambda session: nodes.beat(session, node.id, leaving=slots.leaving),
+    )
     slots.start()
     rounds.start()
     slots.wake()
-    log.info("node.online", node=place.node.name, device=place.node.offer.device_name)
+    log.info("node.online", node=node.name, device=node.offer.device_name)
     try:
-        settings, queues = place.settings, place.node.offer.queues
         listen(
-            lambda: celery_app(settings.broker, settings.home, queues),
-            slots.wake,
-            place.node.name,
+            lambda: celery_app(settings.broker, settings.home, node.offer.queues),
+            Told(wake=slots.wake, hurry=slots.hurry),
+            node.name,
             settings.slots,
         )
     finally:
-        with place.database.write() as session:
-            nodes.set_state(session, place.node.id, NodeState.DRAINING)
-        slots.leave(place.settings.drain_s)
+        _say(place, NodeState.DRAINING)
+        slots.leave(settings.drain_s)
         rounds.stop()
+        _say(place, NodeState.LOST)
+        log.info("node.left", node=node.name)
+
+
+def _say(place: Workplace, state: NodeState) -> None:
+    """Say how this node stands as it leaves; if the database is away, its silence will say it."""
+    try:
         with place.database.write() as session:
-            nodes.set_state(session, place.node.id, NodeState.LOST)
-        log.info("node.left", node=place.node.name)
+            nodes.set_state(session, place.node.id, state)
+    except Unavailable as away:
+        log.warning("node.unheard", state=state.value, why=away.message)
 
 
 def main() -> int:
     """Start a node; returns the exit code."""
+    settings = Settings()
+    start_logging(json=settings.log is LogFormat.JSON)
     try:
-        serve(Settings())
+        serve(settings)
     except OvfarmError as error:
         sys.stderr.write(f"{error.message}\n{error.hint or ''}\n")
         return 1

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -31,18 +32,33 @@ def celery_app(broker_url: str, home: Path, queues: Collection[str]) -> Celery:
     return app
 
 
-def listen(make: Callable[[], Celery], wake: Callable[[], None], node_name: str, slots: int) -> None:
-    """Serve rings until the process is told to stop; each one calls ``wake`` and is done.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a node does when it hears something: a ring, or a second signal to leave."""
+
+    wake: Callable[[], None]
+    hurry: Callable[[], None]
+
+
+def listen(make: Callable[[], Celery], told: Told, node_name: str, slots: int) -> None:
+    """Serve rings until the process is told to stop; each one calls ``told.wake`` and is done.
 
     A consumer that dies of its broker is made anew after a pause: meanwhile the node's timer asks.
+    From the first signal on, every further one calls ``told.hurry``.
     """
-    told = threading.Event()
-    worker_shutting_down.connect(lambda **_: told.set(), weak=False)
-    while not told.is_set():
-        _consume(make(), wake, node_name, slots)
+    leaving = threading.Event()
+
+    def leave(*_: object, **__: object) -> None:
+        if leaving.is_set():
+            told.hurry()
+        leaving.set()
+
+    worker_shutting_down.connect(leave, weak=False)
+    while not leaving.is_set():
+        _consume(make(), told.wake, node_name, slots)
         for sent in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sent, lambda *_: told.set())
-        if not told.wait(_PAUSE_S):
+            signal.signal(sent, leave)
+        if not leaving.wait(_PAUSE_S):
             log.warning("consumer.died", node=node_name)
 
 

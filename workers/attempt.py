@@ -14,13 +14,15 @@ from ovfarm.hints import HINTS
 from ovfarm.jobs import Cache
 from ovfarm.keys import manifest_digest, step_key
 from ovfarm.policy import backoff
-from ovfarm.results import Manifest, StepResult
+from ovfarm.results import Manifest, StepResult, emulated
 from storage import cache, outcomes
 from storage.claims import Claim
+from storage.holdings import sizes, touch
 from storage.inputs import Input, inputs
+from storage.ledger import POISON_AFTER, child_crashes
 from workers.inputs import trim
 from workers.lease import Lease, Stop
-from workers.outputs import collect, upload
+from workers.outputs import collect, describe, upload
 from workers.persist import persist
 from workers.protocol import StepFailed
 from workers.request import RECIPE, recipe_digest, step_request
@@ -40,20 +42,23 @@ class Attempt:
         self._folder = place.scratch / claim.id.hex
         self._key = ""
 
-    def run(self) -> None:
-        """Do the work and commit its end, whatever it is."""
+    def run(self) -> Failure | None:
+        """Do the work and commit its end, whatever it is; returns the failure if it was one."""
         try:
             failpoint(Failpoint.CLAIMED)
             ins = self._inputs()
             if self._leads(ins):
-                self._finish(self._work(ins))
+                end = self._work(ins)
+                self._finish(end)
+                return end if isinstance(end, Failure) else None
         except LeaseLost as lost:
-            log.warning("step.lost", step=self._claim.name, claim=self._claim.id.hex, why=str(lost))
+            log.warning("step.lost", why=str(lost))
         except Unavailable as away:
             # Neither database nor store came back in time: the sweep gives the step to another node.
-            log.warning("step.abandoned", step=self._claim.name, why=away.message)
+            log.warning("step.abandoned", why=away.message)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
+        return None
 
     def _inputs(self) -> tuple[Input, ...]:
         with self._place.database.read() as session:
@@ -69,7 +74,7 @@ class Attempt:
             return True
         with self._place.database.write() as session:
             way = cache.reuse_or_lead(session, self._claim, self._key, reuse=self._claim.cache is Cache.USE)
-        log.info("step.way", step=self._claim.name, way=way.name.lower(), key=self._key)
+        log.info("step.way", way=way.name.lower(), key=self._key)
         return way is cache.Way.LEAD
 
     def _work(self, ins: tuple[Input, ...]) -> outcomes.Product | Failure:
@@ -92,10 +97,15 @@ class Attempt:
         return reply
 
     def _store(self, outputs: Path, result: StepResult) -> outcomes.Product:
-        manifest = upload(collect(outputs, self._place.settings.max_blob_bytes), self._place.blobs)
+        files = collect(outputs, self._place.settings.max_blob_bytes)
+        manifest = describe(files)
+        if manifest is not None:
+            with self._place.database.write() as session:
+                touch(session, sizes(manifest))
+            upload(files, manifest, self._place.blobs)
         failpoint(Failpoint.UPLOADED)
         return outcomes.Product(
-            result=result,
+            result=emulated(result) if self._place.node.offer.emulated else result,
             manifest=manifest,
             canonical_digest=_canonical(result, manifest),
         )
@@ -122,11 +132,16 @@ class Attempt:
 
     def _fail(self, session: Session, failure: Failure) -> None:
         delay_s = backoff(failure.failure_class, self._claim.attempt, self._claim.max_attempts, _DICE)
-        log.warning("step.failed", step=self._claim.name, code=failure.code.value, retry_in_s=delay_s)
-        if delay_s is None:
+        log.warning("step.failed", code=failure.code.value, retry_in_s=delay_s)
+        if failure.failure_class is FailureClass.CRASH and self._is_poison(session):
+            outcomes.fail_as_poison(session, self._claim, failure)
+        elif delay_s is None:
             outcomes.fail(session, self._claim, failure)
         else:
             outcomes.postpone(session, self._claim, failure, delay_s)
+
+    def _is_poison(self, session: Session) -> bool:
+        return child_crashes(session, self._claim.step_id) + 1 >= POISON_AFTER
 
     def _persist(self, write: outcomes.Write) -> None:
         persist(self._place.database, self._claim, write, for_s=self._place.settings.lease_s)

@@ -112,7 +112,7 @@ def _database(settings: Settings) -> Finding:
 
 
 def _store(settings: Settings) -> Finding:
-    Blobs(settings.store).size("0" * 64)
+    Blobs(settings.store, settings.s3).size("0" * 64)
     return Finding("store", "ok", settings.store)
 
 

@@ -2,10 +2,13 @@
 
 import random
 import threading
+import time
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from ovfarm.errors import Unavailable
+from ovfarm.shapes import public_id
 from storage.claims import Claim, claim
 from workers.attempt import Attempt
 from workers.lease import Lease, Stop
@@ -13,16 +16,21 @@ from workers.workplace import Workplace
 
 log = structlog.get_logger()
 _DICE = random.SystemRandom()
+_TICK_S = 0.1
 
 
 class Slots:
-    """A node's slots. ``wake`` is the doorbell; ``leave`` stops claiming, then ends what runs."""
+    """A node's slots. ``wake`` is the doorbell; ``leave`` stops claiming, then ends what runs.
+
+    ``hurry`` ends it at once: from a signal handler too, whether anyone leaves yet or not.
+    """
 
     def __init__(self, place: Workplace) -> None:
         self._place = place
         self._bell = threading.Condition()
         self._rings = 0
         self._leaving = threading.Event()
+        self._hurried = threading.Event()
         self._leases: set[Lease] = set()
         self._threads = [
             threading.Thread(target=self._serve, name=f"slot-{number}")
@@ -40,12 +48,23 @@ class Slots:
             self._rings += 1
             self._bell.notify_all()
 
+    @property
+    def leaving(self) -> bool:
+        """Whether this node takes nothing new because it goes."""
+        return self._leaving.is_set()
+
+    def hurry(self) -> None:
+        """Have ``leave`` wait for nothing."""
+        self._hurried.set()
+
     def leave(self, patience_s: float) -> None:
         """Claim no more; give what still runs after ``patience_s`` seconds back, and return."""
         self._leaving.set()
         self.wake()
-        for thread in self._threads:
-            thread.join(patience_s / len(self._threads))
+        deadline = time.monotonic() + patience_s
+        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < deadline:
+            if self._hurried.wait(_TICK_S):
+                break
         for lease in list(self._leases):
             lease.end(Stop.LEAVING)
         for thread in self._threads:
@@ -79,8 +98,13 @@ class Slots:
     def _attempt(self, claimed: Claim) -> None:
         lease = Lease(self._place.database, claimed, self._place.settings.lease_s)
         self._leases.add(lease)
+        ids = {"job": public_id("job", claimed.job_id), "step": claimed.name, "attempt": claimed.attempt}
         try:
-            with lease:
-                Attempt(self._place, claimed, lease).run()
+            with bound_contextvars(claim=claimed.id.hex, **ids), lease:
+                end = Attempt(self._place, claimed, lease).run()
+                if lease.why is None:
+                    self._place.health.note(end)
+        except Unavailable as away:
+            log.warning("health.unavailable", why=away.message)
         finally:
             self._leases.discard(lease)

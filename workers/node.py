@@ -8,6 +8,7 @@ from pathlib import Path
 from ovfarm.errors import Unavailable
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device, Offer
+from ovfarm.recipes import known_steps
 from ovfarm.settings import Settings
 from storage.database import Database
 from storage.nodes import NodeIdentity, register
@@ -25,7 +26,9 @@ def name_of(settings: Settings) -> str:
 def inventory(settings: Settings, zygote: Zygote, scratch: Path) -> Offer:
     """Return what the device offers, proven by a first inference; raises Unavailable with the mend."""
     scratch.mkdir(parents=True, exist_ok=True)
-    request = InventoryRequest(device=_OPENVINO_NAME[settings.device], log=scratch / "inventory.txt")
+    stand_in = settings.emulated.get(settings.device)
+    asked = _OPENVINO_NAME[stand_in or settings.device]
+    request = InventoryRequest(device=asked, log=scratch / "inventory.txt")
     found = zygote.run(request, on_progress=lambda _progress: None, stop=threading.Event())
     if isinstance(found, Failure):
         raise Unavailable(
@@ -35,7 +38,12 @@ def inventory(settings: Settings, zygote: Zygote, scratch: Path) -> Offer:
         )
     if not isinstance(found, Offer):
         raise TypeError(f"an inventory was answered with {type(found).__name__}")
-    return found.model_copy(update={"device": settings.device, "pools": settings.pools})
+    own: dict[str, object] = {"device": settings.device, "pools": settings.pools, "steps": known_steps()}
+    if stand_in:
+        # Another name is another place: nothing made or measured here is ever taken for the real one's.
+        name = f"{settings.device} emulated by {found.device_name}"[:200]
+        own |= {"emulated": True, "device_name": name, "architecture": f"emulated {found.architecture}"}
+    return found.model_copy(update=own)
 
 
 def join(settings: Settings, database: Database, offer: Offer) -> NodeIdentity:

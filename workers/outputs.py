@@ -47,14 +47,19 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def upload(files: dict[str, Path], blobs: Blobs) -> Manifest | None:
-    """Store the files and return their manifest, or None when there are none; raises Unavailable."""
+def describe(files: dict[str, Path]) -> Manifest | None:
+    """Return the manifest of some files, or None when there are none."""
     entries: dict[str, FileEntry] = {}
     for name, path in files.items():
         digest, size = digest_file(path)
-        blobs.put(path, digest)
         entries[name] = FileEntry(digest=digest, size=size)
     return Manifest(files=entries) if entries else None
+
+
+def upload(files: dict[str, Path], manifest: Manifest, blobs: Blobs) -> None:
+    """Store the files of a manifest; raises Unavailable."""
+    for name, path in files.items():
+        blobs.put(path, manifest.files[name].digest)
 
 
 def _bad(message: str) -> StepFailed:

@@ -7,6 +7,7 @@ from ovfarm.settings import Settings
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.nodes import NodeIdentity
+from workers.health import Health
 from workers.isolate import Zygote
 
 
@@ -19,6 +20,7 @@ class Workplace:
     blobs: Blobs
     zygote: Zygote
     node: NodeIdentity
+    health: Health
 
     @property
     def scratch(self) -> Path:

@@ -5,7 +5,7 @@ import hashlib
 import os
 from pathlib import Path as FilePath
 from typing import Annotated
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Path, Request, Response
 
@@ -13,7 +13,7 @@ from api import problems
 from api.deps import At, Door, Reading, Team
 from ovfarm.errors import InvalidInput, NotFound
 from ovfarm.shapes import Document
-from storage.holdings import held_size, hold
+from storage.holdings import held_size, hold, touch
 
 router = APIRouter(tags=["blobs"])
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the sha256 of the bytes, in hex")]
@@ -42,14 +42,14 @@ def head(digest: Sha256, session: Reading, team: Team) -> Response:
     responses={200: {"model": BlobView, "description": "it was there"}, **problems.document(413)},
     openapi_extra={"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
 )
-async def put(digest: Sha256, request: Request, response: Response, door: At) -> BlobView:
+async def put(digest: Sha256, request: Request, response: Response, door: At, team: Team) -> BlobView:
     """Receive bytes and keep them if their sha256 is the one in the path."""
     incoming = door.settings.home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
     part = incoming / f"{uuid4().hex}.part"
     try:
         size = await _receive(request, part, digest, door.settings.max_blob_bytes)
-        new = await asyncio.to_thread(_keep, door, part, digest, size)
+        new = await asyncio.to_thread(_keep, door, team, part, digest, size)
     finally:
         part.unlink(missing_ok=True)
     response.status_code = 201 if new else 200
@@ -78,9 +78,12 @@ async def _receive(request: Request, part: FilePath, digest: str, bound: int) ->
     return size
 
 
-def _keep(door: Door, part: FilePath, digest: str, size: int) -> bool:
+def _keep(door: Door, team: UUID, part: FilePath, digest: str, size: int) -> bool:
+    """Touch, then store, then hold: the collector spares what was touched of late."""
+    with door.database.write() as session:
+        touch(session, {digest: size})
     door.blobs.put(part, digest)
     with door.database.write() as session:
-        known = held_size(session, door.team, digest) is not None
-        hold(session, door.team, digest, size)
+        known = held_size(session, team, digest) is not None
+        hold(session, team, digest, size)
     return not known

@@ -15,7 +15,7 @@ from ovfarm.jobs import DatasetView, ModelView, RegisterDataset, RegisterModel
 from ovfarm.results import FileEntry, Manifest
 from ovfarm.shapes import DatasetId, FileName, ModelId, public_id
 from storage import catalog
-from storage.holdings import held_size
+from storage.holdings import use
 
 router = APIRouter()
 _FILE_NAME: TypeAdapter[str] = TypeAdapter(FileName)
@@ -71,7 +71,7 @@ def get_dataset(dataset_id: DatasetId, session: Reading, team: Team) -> DatasetV
 
 def _manifest(session: Session, team: UUID, files: Mapping[str, str]) -> Manifest:
     entries: dict[str, FileEntry] = {}
-    for name, digest in files.items():
+    for name, digest in sorted(files.items(), key=lambda file: file[1]):
         pointer = f"/files/{name.replace('~', '~0').replace('/', '~1')}"
         try:
             _FILE_NAME.validate_python(name)
@@ -81,7 +81,7 @@ def _manifest(session: Session, team: UUID, files: Mapping[str, str]) -> Manifes
                 pointer=pointer,
                 code="file_name_refused",
             ) from None
-        size = held_size(session, team, digest)
+        size = use(session, team, digest)
         if size is None:
             raise InvalidInput(
                 f"the blob {digest} has not been uploaded",

@@ -4,17 +4,19 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
+from sqlalchemy.orm import Session
 
 from api import pages, problems
-from api.deps import At, Reading, Team, Writing
+from api.deps import At, Reading, Team
 from ovfarm.errors import InvalidInput
-from ovfarm.jobs import ArtifactView, JobPage, JobResult, JobSpec, JobView
+from ovfarm.jobs import ArtifactView, JobPage, JobResult, JobSpec, JobView, Why
 from ovfarm.plan import PlannedStep, plan, resolve
 from ovfarm.recipes import Kind, Recipe
 from ovfarm.settings import Settings
 from ovfarm.shapes import Document, JobId, public_id
 from ovfarm.states import JobState
 from storage import jobs, queries
+from storage.waits import explain
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 _PATIENCE = ((60, 1), (600, 5))
@@ -33,22 +35,37 @@ class PlanView(Document):
     name="submit",
     status_code=202,
     response_model=JobView,
-    responses={200: {"model": PlanView, "description": "validate_only: the plan"}},
+    responses={
+        200: {"model": PlanView, "description": "validate_only: the plan"},
+        **problems.document(409, 429),
+    },
 )
 def submit(
     spec: JobSpec,
-    session: Writing,
     team: Team,
     door: At,
     response: Response,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            pattern=r"^[\x21-\x7e]{1,200}$",
+            description="names this submit: sent again with the same body it leads to the same job",
+        ),
+    ] = None,
     validate_only: Annotated[bool, Query(description="plan it, and run nothing")] = False,  # noqa: FBT002 - a query parameter
 ) -> JobView | Response:
     """Accept a job: it is stored when the answer arrives, and will end exactly once."""
     steps = plan(spec)
     _check_probes(steps, door.settings)
-    view = jobs.submit(session, team, spec)
+
+    def write(session: Session) -> JobView:
+        made = jobs.submit(session, team, spec, key=idempotency_key)
+        if validate_only:
+            session.rollback()
+        return made
+
+    view = door.database.run(write)
     if validate_only:
-        session.rollback()
         planned = PlanView(recipe=resolve(spec), steps=tuple(step.name for step in steps))
         return Response(planned.model_dump_json(), media_type="application/json")
     response.headers["Location"] = f"/v1/jobs/{public_id('job', view.id)}"
@@ -121,9 +138,15 @@ def list_jobs(
 
 
 @router.post("/{job_id}/cancel", name="cancel", status_code=202, responses=problems.document(404, 409))
-def cancel(job_id: JobId, session: Writing, team: Team) -> JobView:
+def cancel(job_id: JobId, team: Team, door: At) -> JobView:
     """Ask for a job to end: what waits ends at once, what runs within two seconds."""
-    return jobs.cancel(session, team, job_id)
+    return door.database.run(lambda session: jobs.cancel(session, team, job_id))
+
+
+@router.get("/{job_id}/why", name="why", responses=problems.document(404))
+def why(job_id: JobId, session: Reading, team: Team) -> Why:
+    """Say in one sentence, with numbers, what a job waits for."""
+    return explain(session, team, job_id)
 
 
 @router.get("/{job_id}/result", name="result", responses=problems.document(404, 409))

@@ -82,6 +82,13 @@ def wait(*job: str, timeout: float | None = None, common: Common = COMMON) -> in
 
 
 @app.command
+def why(job: str, *, common: Common = COMMON) -> None:
+    """Say in one sentence, with numbers, what a job waits for."""
+    found = common.client().why(_job(job))
+    put(found.model_dump_json() if common.json else found.sentence)
+
+
+@app.command
 def cancel(*job: str, common: Common = COMMON) -> None:
     """Ask for jobs to end."""
     client = common.client()

@@ -1,6 +1,7 @@
 """``ovfarm recipes|nodes|models``: what there is."""
 
 import json as json_module
+from uuid import UUID
 
 from cyclopts import App
 from pydantic import TypeAdapter
@@ -9,12 +10,14 @@ from rich.json import JSON
 
 from ovfarm.cli import tables
 from ovfarm.cli.outcome import COMMON, Common, put
+from ovfarm.client import Client
+from ovfarm.errors import NotFound
 from ovfarm.jobs import ModelView, NodeView
 from ovfarm.recipes import Recipe
 from ovfarm.shapes import public_id
 
 recipes = App(name="recipes", help="List recipes, and show one with the schema of its parameters.")
-nodes = App(name="nodes", help="List the nodes of the pool.")
+nodes = App(name="nodes", help="List, drain and resume the nodes of the pool.")
 models = App(name="models", help="List registered models.")
 
 
@@ -59,6 +62,33 @@ def nodes_ls(*, common: Common = COMMON) -> None:
         for node in found
     ]
     tables.listing(("node", "state", "device", "size", "sandbox", "runs"), rows, Console())
+
+
+@nodes.command
+def drain(*name: str, common: Common = COMMON) -> None:
+    """Let nodes finish what they run and take nothing new, until they are resumed."""
+    client = common.client()
+    for one in name:
+        _steered(client.drain(_node(client, one)), json=common.json)
+
+
+@nodes.command
+def resume(*name: str, common: Common = COMMON) -> None:
+    """Let drained or sick nodes take steps again."""
+    client = common.client()
+    for one in name:
+        _steered(client.resume(_node(client, one)), json=common.json)
+
+
+def _node(client: Client, name: str) -> UUID:
+    found = {node.name: node.id for node in client.nodes()}
+    if name not in found:
+        raise NotFound(f"there is no node {name!r}", hint=f"there are: {', '.join(found) or 'none'}")
+    return found[name]
+
+
+def _steered(node: NodeView, *, json: bool) -> None:
+    put(node.model_dump_json() if json else f"{node.name} {node.state}")
 
 
 @models.command(name="ls")

@@ -24,6 +24,9 @@ def _option(text: str, **more: Any) -> Parameter:
     return Parameter(help=text, negative=(), **more)
 
 
+_TARGET = "cpu, gpu, npu or auto, or more of it: gpu/pool=lab/memory=32/isa=amx_int8; several are compared"
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -34,7 +37,7 @@ class Wanted:
     calibration: Annotated[str | None, _option("an .npz of samples that are calibrated on")] = None
     evaluation: Annotated[str | None, _option("an .npz that judges, with 'labels' for accuracy")] = None
     overrides: Annotated[tuple[str, ...], _option("STEP.PARAMETER=VALUE", name="--set")] = ()
-    target: Annotated[tuple[str, ...], _option("cpu, gpu, npu or auto; several are compared")] = ("cpu",)
+    target: Annotated[tuple[str, ...], _option(_TARGET)] = ("cpu",)
     cache: Annotated[Cache, _option("reuse finished work, do it again, or neither")] = Cache.USE
     title: Annotated[str, _option("a few words to find the job by")] = ""
 
@@ -106,7 +109,7 @@ def _overrides(settings: tuple[str, ...]) -> dict[str, JsonValue]:
 def _spec(client: Client, model: str, wanted: Wanted) -> JobSpec:
     """Turn words into a spec; everything that can be checked here is, before anything is uploaded."""
     try:
-        targets = tuple(Need.model_validate({"device": name}) for name in wanted.target)
+        targets = tuple(Need.model_validate(name) for name in wanted.target)
         overrides = _overrides(wanted.overrides)
         return JobSpec(
             recipe=files.recipe(wanted.recipe),

@@ -52,11 +52,12 @@ class Common:
     """What every command that talks to a farm takes."""
 
     url: Annotated[str | None, Parameter(env_var="OVFARM_URL", help="the farm's address")] = None
+    key: Annotated[str | None, Parameter(env_var="OVFARM_KEY", help="your team's key")] = None
     json: Annotated[bool, Parameter(negative=(), help="print JSON on stdout")] = False
 
     def client(self) -> Client:
         """Return a client of the farm that is meant."""
-        return Client(self.url or Settings().url)
+        return Client(self.url or Settings().url, key=self.key)
 
 
 COMMON = Common()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import TypeAdapter
 
@@ -24,6 +24,7 @@ from ovfarm.jobs import (
     NodeView,
     RegisterDataset,
     RegisterModel,
+    Why,
 )
 from ovfarm.recipes import Recipe
 from ovfarm.shapes import public_id
@@ -42,10 +43,11 @@ class Client:
         self,
         url: str = "http://127.0.0.1:8080",
         *,
+        key: str | None = None,
         timeout_s: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.transport = Transport(url, timeout_s=timeout_s, sleep=sleep)
+        self.transport = Transport(url, key=key, timeout_s=timeout_s, sleep=sleep)
         self._sleep = sleep
 
     def __enter__(self) -> Self:
@@ -106,10 +108,31 @@ class Client:
         """Return the nodes of the pool."""
         return _NODES.validate_json(self.transport.send("GET", "/v1/nodes").content)
 
-    def submit(self, spec: JobSpec) -> JobView:
-        """Submit a job; when this returns, the farm has it."""
+    def submit(self, spec: JobSpec, *, idempotency_key: str | None = None) -> JobView:
+        """Submit a job; when this returns, the farm has it, once, however often it was sent.
+
+        Give an ``idempotency_key`` of your own to submit again after a crash of your program.
+        """
+        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
         body = spec.model_dump(mode="json")
-        return JobView.model_validate_json(self.transport.send("POST", "/v1/jobs", json=body).content)
+        response = self.transport.send("POST", "/v1/jobs", json=body, headers=headers)
+        return JobView.model_validate_json(response.content)
+
+    def why(self, job_id: UUID) -> Why:
+        """Return what a job waits for, in one sentence with numbers."""
+        return Why.model_validate_json(self.transport.send("GET", f"{_job(job_id)}/why").content)
+
+    def drain(self, node_id: UUID) -> NodeView:
+        """Let a node finish what it runs and take nothing new (operators only)."""
+        return self._steer(node_id, "drain")
+
+    def resume(self, node_id: UUID) -> NodeView:
+        """Let a drained or sick node take steps again (operators only)."""
+        return self._steer(node_id, "resume")
+
+    def _steer(self, node_id: UUID, verb: str) -> NodeView:
+        response = self.transport.send("POST", f"/v1/nodes/{public_id('nod', node_id)}/{verb}")
+        return NodeView.model_validate_json(response.content)
 
     def job(self, job_id: UUID) -> JobView:
         """Return a job as it stands."""

@@ -18,10 +18,16 @@ class Transport:
     """Requests to one farm; raises Refused for its problem documents, Unavailable when it is away."""
 
     def __init__(
-        self, url: str, *, timeout_s: float = 30.0, sleep: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout_s: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=timeout_s)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_s, headers=headers)
         self._sleep = sleep
 
     def close(self) -> None:
@@ -29,9 +35,13 @@ class Transport:
         self._http.close()
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request; one that may be repeated is, with growing pauses, while the farm is away."""
+        """Send a request; one that may be repeated is, with growing pauses, while the farm is away.
+
+        A POST may be, when it carries an ``Idempotency-Key``.
+        """
+        named = "Idempotency-Key" in options.get("headers", {})
         for attempt in range(1, _TRIES + 1):
-            last = attempt == _TRIES or method not in _IDEMPOTENT
+            last = attempt == _TRIES or not (named or method in _IDEMPOTENT)
             try:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as away:

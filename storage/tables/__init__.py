@@ -4,13 +4,14 @@ from storage.tables.catalog import Dataset, Model
 from storage.tables.pool import DeviceClock, Host, NeedRow, Node, NodeNeed
 from storage.tables.results import Artifact, Inflight, MeasurementRow, Remembered
 from storage.tables.row import Row
-from storage.tables.tenants import ApiKey, Holding, Share, Team
+from storage.tables.tenants import ApiKey, BlobRow, Holding, Quarantined, Share, Submission, Team
 from storage.tables.work import Attempt, Event, Job, Step, StepEdge
 
 __all__ = [
     "ApiKey",
     "Artifact",
     "Attempt",
+    "BlobRow",
     "Dataset",
     "DeviceClock",
     "Event",
@@ -23,10 +24,12 @@ __all__ = [
     "NeedRow",
     "Node",
     "NodeNeed",
+    "Quarantined",
     "Remembered",
     "Row",
     "Share",
     "Step",
     "StepEdge",
+    "Submission",
     "Team",
 ]

@@ -39,7 +39,7 @@ class Host(Row):
 
 
 class Node(Row):
-    """One worker process for one device of one host."""
+    """One worker process for one device of one host; ``cordoned`` by an operator it takes nothing new."""
 
     __tablename__ = "nodes"
     seq: Mapped[int] = mapped_column(BigIntegerKey, primary_key=True, autoincrement=True)
@@ -48,6 +48,7 @@ class Node(Row):
     host: Mapped[str] = mapped_column(ForeignKey("hosts.name"))
     device: Mapped[Device]
     state: Mapped[NodeState]
+    cordoned: Mapped[bool]
     offer: Mapped[Offer] = mapped_column(Shape[Offer](Offer))
     slots: Mapped[int] = mapped_column(Integer)
     started_at: Mapped[datetime]

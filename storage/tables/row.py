@@ -11,6 +11,7 @@ from ovfarm.hardware import Device
 from ovfarm.jobs import ModelFormat, NodeState, Part
 from ovfarm.recipes import Kind
 from ovfarm.states import JobState, StepState
+from ovfarm.teams import Role
 from storage.columns import UtcDateTime, state_type
 
 _NAMES = {
@@ -38,6 +39,7 @@ class Row(DeclarativeBase):
         Device: state_type(Device),
         ModelFormat: state_type(ModelFormat),
         Part: state_type(Part),
+        Role: state_type(Role),
     }
 
 

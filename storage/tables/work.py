@@ -77,6 +77,7 @@ class Step(Row):
     claim_id: Mapped[UUID | None]
     node_id: Mapped[UUID | None] = mapped_column(ForeignKey("nodes.id"))
     running_on: Mapped[Device | None]
+    avoid_node: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
     step_key: Mapped[str | None] = mapped_column(String(64))
     cached: Mapped[bool]
