@@ -192,7 +192,7 @@ def _take(session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: 
         return None
     _charge(session, node, candidate)
     claimed = _claimed(claim_id, attempt, step, job)
-    _open_attempt(session, node, claimed, step.estimate_s)
+    _open_attempt(session, node, claimed, step)
     return claimed
 
 
@@ -213,7 +213,7 @@ def _claimed(claim_id: UUID, attempt: int, step: Step, job: Job) -> Claim:
     )
 
 
-def _open_attempt(session: Session, node: NodeIdentity, claimed: Claim, charged_s: float) -> None:
+def _open_attempt(session: Session, node: NodeIdentity, claimed: Claim, step: Step) -> None:
     session.execute(
         insert(Attempt).values(
             claim_id=claimed.id,
@@ -222,7 +222,7 @@ def _open_attempt(session: Session, node: NodeIdentity, claimed: Claim, charged_
             node_id=node.id,
             host=node.host,
             exclusive=claimed.params.kind is Kind.BENCHMARK,
-            charged_s=charged_s,
+            charged_s=step.estimate_s,
             started_at=db_now(),
         )
     )
@@ -234,7 +234,7 @@ def _open_attempt(session: Session, node: NodeIdentity, claimed: Claim, charged_
         step_id=claimed.step_id,
         claim_id=claimed.id,
         attempt=claimed.attempt,
-        reason=node.name,
+        reason=f"{node.name} ({node.offer.device_name}) serves {step.need_key}",
     )
 
 

@@ -41,6 +41,7 @@ def register(session: Session, name: str, host: str, offer: Offer, slots: int) -
         device=offer.device,
         state=NodeState.ONLINE,
         offer=offer,
+        steps=" ".join(offer.steps),
         slots=slots,
         cordoned=False,
         started_at=db_now(),
@@ -54,6 +55,7 @@ def register(session: Session, name: str, host: str, offer: Offer, slots: int) -
             device=offer.device,
             state=NodeState.ONLINE,
             offer=offer,
+            steps=" ".join(offer.steps),
             slots=slots,
             started_at=db_now(),
             seen_at=db_now(),
@@ -143,6 +145,7 @@ def _steer(session: Session, team: UUID, node_id: UUID, *, cordoned: bool) -> No
         raise NotFound(f"there is no node {public_id('nod', node_id)}", hint="list them: ovfarm nodes ls")
     if before is not NodeState.LOST:
         set_state(session, node_id, NodeState.DRAINING if cordoned else NodeState.ONLINE)
+    if not cordoned:
         for need in session.execute(
             select(NeedRow).join(NodeNeed).where(NodeNeed.node_id == node_id)
         ).scalars():

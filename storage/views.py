@@ -12,7 +12,7 @@ def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
     """Return the steps of a job in order, with what each does or waits for."""
     served = _served(session)
     rows = session.execute(
-        select(Step, Attempt, Node.name)
+        select(Step, Attempt, Node)
         .outerjoin(Attempt, Attempt.claim_id == Step.claim_id)
         .outerjoin(Node, Node.id == Step.node_id)
         .where(Step.job_id == job.id)
@@ -21,20 +21,24 @@ def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
     return tuple(_step_view(job, served, *row) for row in rows)
 
 
-def _served(session: Session) -> set[str]:
-    """Return the needs that some node in the pool serves now."""
+def _served(session: Session) -> dict[str, list[str]]:
+    """Return the needs that some node in the pool serves now, each with the releases' known steps."""
     online = (NodeState.ONLINE, NodeState.DRAINING)
-    return set(
-        session.execute(
-            select(NodeNeed.need_key)
-            .join(Node, Node.id == NodeNeed.node_id)
-            .where(Node.state.in_(online))
-            .distinct()
-        ).scalars()
+    served: dict[str, list[str]] = {}
+    rows = session.execute(
+        select(NodeNeed.need_key, Node.steps)
+        .join(Node, Node.id == NodeNeed.node_id)
+        .where(Node.state.in_(online))
+        .distinct()
     )
+    for need_key, steps in rows:
+        served.setdefault(need_key, []).append(steps)
+    return served
 
 
-def _step_view(job: Job, served: set[str], step: Step, attempt: Attempt | None, node: str | None) -> StepView:
+def _step_view(
+    job: Job, served: dict[str, list[str]], step: Step, attempt: Attempt | None, node: Node | None
+) -> StepView:
     running = step.state is StepState.RUNNING
     return StepView(
         name=step.name,
@@ -45,7 +49,9 @@ def _step_view(job: Job, served: set[str], step: Step, attempt: Attempt | None, 
         attempt=step.attempt,
         cached=step.cached,
         node=step.node_id,
-        node_name=node,
+        node_name=node.name if node else None,
+        device=node.offer.device_name if node else None,
+        emulated=node is not None and node.offer.emulated,
         progress=attempt.progress if running and attempt else None,
         started_at=step.started_at,
         finished_at=step.finished_at,
@@ -55,12 +61,10 @@ def _step_view(job: Job, served: set[str], step: Step, attempt: Attempt | None, 
     )
 
 
-def _reason(job: Job, step: Step, served: set[str]) -> str | None:
+def _reason(job: Job, step: Step, served: dict[str, list[str]]) -> str | None:
     match step.state:
-        case StepState.QUEUED if step.need_key not in served:
-            return f"waiting: no node offers {step.need_key}"
         case StepState.QUEUED:
-            return "waiting for a free node"
+            return _queued_reason(step, served)
         case StepState.BLOCKED if step.following:
             return "waiting for an equal step that runs now"
         case StepState.BLOCKED if step.ready_at:
@@ -70,6 +74,16 @@ def _reason(job: Job, step: Step, served: set[str]) -> str | None:
         case StepState.RUNNING if job.cancel_requested:
             return "cancelling"
     return None
+
+
+def _queued_reason(step: Step, served: dict[str, list[str]]) -> str:
+    releases = served.get(step.need_key)
+    if releases is None:
+        return f"waiting: no node offers {step.need_key}"
+    wanted = f"{step.kind}/{step.step_version}"
+    if all(known and wanted not in known.split() for known in releases):
+        return f"waiting: no node with {step.need_key} knows {wanted}; it is newer than their release"
+    return "waiting for a free node"
 
 
 def job_reason(job: Job, steps: tuple[StepView, ...]) -> str | None:

@@ -15,9 +15,14 @@ POSTGRES = "OVFARM_TEST_POSTGRES"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that takes a database on SQLite, and on Postgres where the runner has one."""
+    """Run each test that takes a database on SQLite, and on Postgres where the runner has one.
+
+    Those marked ``scale`` run on Postgres alone, if there is one.
+    """
     if "database_kind" in metafunc.fixturenames:
         kinds = ["sqlite", "postgres"] if os.environ.get(POSTGRES) else ["sqlite"]
+        if metafunc.definition.get_closest_marker("scale"):
+            kinds = kinds[-1:]
         metafunc.parametrize("database_kind", kinds, scope="function")
 
 

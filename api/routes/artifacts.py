@@ -8,12 +8,13 @@ from fastapi.responses import Response, StreamingResponse
 
 from api import problems
 from api.deps import At, Reading, Team
-from ovfarm.errors import InvalidInput, NotFound
+from ovfarm.errors import Conflict, InvalidInput, NotFound
 from ovfarm.jobs import ArtifactView
-from ovfarm.shapes import ArtifactId
+from ovfarm.shapes import ArtifactId, Document
 from storage import queries
 
 router = APIRouter(prefix="/artifacts", tags=["artifacts"])
+_LINK_S = 600
 _RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
 
 
@@ -21,6 +22,28 @@ _RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
 def get(artifact_id: ArtifactId, session: Reading, team: Team) -> ArtifactView:
     """Show an artifact: its files with digests and sizes."""
     return queries.artifact(session, team, artifact_id)
+
+
+class Links(Document):
+    """URLs at the store itself, by file name; check what comes from them against the manifest's digests."""
+
+    expires_in_s: int
+    files: dict[str, str]
+
+
+@router.get("/{artifact_id}/links", name="links", responses=problems.document(404, 409))
+def links(artifact_id: ArtifactId, session: Reading, team: Team, door: At) -> Links:
+    """Hand out URLs that let anyone who has them download straight from an S3 store for ten minutes."""
+    manifest = queries.artifact(session, team, artifact_id).manifest
+    signed = {name: door.blobs.signed(file.digest, _LINK_S) for name, file in manifest.files.items()}
+    files = {name: url for name, url in signed.items() if url is not None}
+    if not files:
+        raise Conflict(
+            "this farm keeps its files where no URLs can be signed",
+            code="store_cannot_sign",
+            hint="download through the farm: GET /v1/artifacts/{id}/files/{name}",
+        )
+    return Links(expires_in_s=_LINK_S, files=files)
 
 
 @router.get(

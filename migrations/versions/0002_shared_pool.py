@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column("teams", sa.Column("budget_s", sa.Float(), nullable=True))
     op.add_column("shares", sa.Column("used_s", sa.Float(), nullable=False, server_default=sa.text("0")))
     op.add_column("nodes", sa.Column("cordoned", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("nodes", sa.Column("steps", sa.String(), nullable=False, server_default=""))
     op.add_column("steps", sa.Column("avoid_node", sa.Uuid(), nullable=True))
     with op.batch_alter_table("api_keys") as batch_op:
         batch_op.alter_column("role", existing_type=sa.String(), type_=ROLE, existing_nullable=False)
@@ -60,6 +61,7 @@ def downgrade() -> None:
     with op.batch_alter_table("api_keys") as batch_op:
         batch_op.alter_column("role", existing_type=ROLE, type_=sa.String(), existing_nullable=False)
     op.drop_column("steps", "avoid_node")
+    op.drop_column("nodes", "steps")
     op.drop_column("nodes", "cordoned")
     op.drop_column("shares", "used_s")
     op.drop_column("teams", "budget_s")

@@ -39,7 +39,10 @@ class Host(Row):
 
 
 class Node(Row):
-    """One worker process for one device of one host; ``cordoned`` by an operator it takes nothing new."""
+    """One worker process for one device of one host; ``cordoned`` by an operator it takes nothing new.
+
+    ``steps`` are the kinds and versions of its offer, apart by spaces; a release that does not say has none.
+    """
 
     __tablename__ = "nodes"
     seq: Mapped[int] = mapped_column(BigIntegerKey, primary_key=True, autoincrement=True)
@@ -50,6 +53,7 @@ class Node(Row):
     state: Mapped[NodeState]
     cordoned: Mapped[bool]
     offer: Mapped[Offer] = mapped_column(Shape[Offer](Offer))
+    steps: Mapped[str]
     slots: Mapped[int] = mapped_column(Integer)
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]

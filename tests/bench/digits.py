@@ -12,7 +12,8 @@ from tests.e2e.stack import Stack
 
 
 @cache
-def _built() -> Path:
+def built() -> Path:
+    """Return the folder of the digits network and its two datasets, built once for a process."""
     folder = Path(mkdtemp(prefix="ovfarm-digits-"))
     command = [sys.executable, "-m", "workers.kit.digits", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -21,7 +22,7 @@ def _built() -> Path:
 
 def submitted(stack: Stack, reuse: Cache) -> float:
     """Run the job and return its seconds from submit to end, as the farm has them."""
-    folder = _built()
+    folder = built()
     files = {name: folder / name for name in ("digits.xml", "digits.bin")}
     calibration, evaluation = (
         stack.client.register_dataset(name, folder / f"{name}.npz") for name in ("calibration", "evaluation")

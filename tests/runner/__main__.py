@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.runner import sizes
 from tests.runner.postgres import NoPostgres, postgres
+from tests.runner.redis import NoRedis, redis
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
@@ -47,18 +48,18 @@ def folders() -> list[str]:
     return sorted(f.name for f in TESTS.iterdir() if f.is_dir() and f.name not in NOT_TESTS)
 
 
-def tests(names: list[str], extra: list[str], *, with_postgres: bool) -> bool:
+def tests(names: list[str], extra: list[str], *, with_services: bool) -> bool:
     """Run the tests of some folders, or all."""
     paths = [str(TESTS / name) for name in names] or [str(TESTS)]
     command = ["pytest", "-q", "-n", "2", "--dist", "loadfile", *paths, *extra]
-    if not with_postgres:
-        sys.stderr.write("Postgres is left out: this run says nothing about it\n")
+    if not with_services:
+        sys.stderr.write("Postgres and Redis are left out: this run says nothing about them\n")
         return run(*command)
     try:
-        with postgres() as url:
-            os.environ["OVFARM_TEST_POSTGRES"] = url
+        with postgres() as database, redis() as broker:
+            os.environ |= {"OVFARM_TEST_POSTGRES": database, "OVFARM_TEST_REDIS": broker}
             return run(*command)
-    except NoPostgres as missing:
+    except (NoPostgres, NoRedis) as missing:
         sys.stderr.write(f"{missing}\n")
         return False
 
@@ -68,24 +69,24 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./farm test", description=__doc__)
     known = [*STAGES, *folders()]
     parser.add_argument("name", nargs="*", help=f"one of: {', '.join(known)} (default: all)")
-    parser.add_argument("--no-postgres", action="store_true", help="leave Postgres out")
+    parser.add_argument("--no-services", action="store_true", help="leave Postgres and Redis out")
     # What comes after -- is pytest's.
     at = arguments.index("--") if "--" in arguments else len(arguments)
     asked, extra = parser.parse_args(arguments[:at]), arguments[at + 1 :]
     unknown = [name for name in asked.name if name not in known]
     if unknown:
         parser.error(f"there is no {unknown[0]!r}; there are: {', '.join(known)}")
-    if asked.no_postgres and os.environ.get("OVFARM_REQUIRE_SERVICES"):
-        parser.error("OVFARM_REQUIRE_SERVICES is set, so Postgres cannot be left out")
-    return 0 if _all(asked.name, extra, with_postgres=not asked.no_postgres) else 1
+    if asked.no_services and os.environ.get("OVFARM_REQUIRE_SERVICES"):
+        parser.error("OVFARM_REQUIRE_SERVICES is set, so they cannot be left out")
+    return 0 if _all(asked.name, extra, with_services=not asked.no_services) else 1
 
 
-def _all(names: list[str], extra: list[str], *, with_postgres: bool) -> bool:
+def _all(names: list[str], extra: list[str], *, with_services: bool) -> bool:
     wanted = [name for name in STAGES if not names or name in names]
     passed = [_timed(name, STAGES[name]) for name in wanted]
     of_tests = [name for name in names if name not in STAGES]
     if not names or of_tests:
-        passed.append(_timed("tests", lambda: tests(of_tests, extra, with_postgres=with_postgres)))
+        passed.append(_timed("tests", lambda: tests(of_tests, extra, with_services=with_services)))
     else:
         sys.stdout.write(f"{passed.count(True)} passed, {passed.count(False)} failed\n")
     return all(passed)

@@ -72,7 +72,7 @@ def _install() -> None:
     if os.geteuid() or not shutil.which("apt-get"):
         raise NoPostgres(
             "no Postgres runs on 127.0.0.1:5432 and none is installed; "
-            "install one (Debian: apt-get install postgresql) or run ./farm test --no-postgres"
+            "install one (Debian: apt-get install postgresql) or run ./farm test --no-services"
         )
     sys.stderr.write("installing Postgres with apt-get …\n")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -90,7 +90,7 @@ def _private() -> Iterator[str]:
         raise NoPostgres("initdb and postgres were not found")
     become = _other_user() if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(prefix="ovfarm-pg-") as folder:
-        data, port = Path(folder, "data"), _free_port()
+        data, port = Path(folder, "data"), free_port()
         if become:
             shutil.chown(folder, become[1].removeprefix("--reuid="))
         options = ["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C"]
@@ -117,7 +117,8 @@ def _other_user() -> list[str]:
     return ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback below those that the kernel gives to outgoing connections."""
     for port in random.sample(_PORTS, 50):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

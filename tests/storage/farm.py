@@ -10,13 +10,13 @@ from ovfarm.hardware import Device, Isa, Need, Offer, Versions
 from ovfarm.jobs import JobSpec, JobView
 from ovfarm.recipes import Probe, Recipe, StepParams
 from ovfarm.results import FileEntry, Manifest, StepResult
+from ovfarm.teams import AddTeam
 from storage import claims, jobs, nodes, outcomes, queries, teams
 from storage.claims import Claim
 from storage.columns import db_now
 from storage.database import Database
 from storage.nodes import NodeIdentity
-from storage.rows import insert_once
-from storage.tables import Step, Team
+from storage.tables import Step
 
 LEASE_S = 30.0
 CPU = Offer(
@@ -55,19 +55,9 @@ class Farm:
         with self.database.write() as session:
             return nodes.register(session, name, host, offer, 1)
 
-    def add_team(self, name: str, *, weight: float = 1, max_running: int | None = None) -> UUID:
-        team_id = uuid4()
+    def add_team(self, name: str, **bounds: object) -> UUID:
         with self.database.write() as session:
-            insert_once(
-                session,
-                Team,
-                id=team_id,
-                name=name,
-                weight=weight,
-                max_running=max_running,
-                created_at=db_now(),
-            )
-        return team_id
+            return teams.add_team(session, AddTeam.model_validate({"team": name, **bounds}))
 
     def submit(self, spec: JobSpec | None = None, team: UUID | None = None) -> JobView:
         with self.database.write() as session:
