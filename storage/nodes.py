@@ -108,6 +108,22 @@ def set_state(session: Session, node_id: UUID, state: NodeState) -> None:
     session.execute(update(Node).where(Node.id == node_id).values(state=state))
 
 
+def recover(session: Session, node_id: UUID) -> None:
+    """Take a sick node back into service; one that stands otherwise stays as it is."""
+    session.execute(
+        update(Node).where(Node.id == node_id, Node.state == NodeState.SICK).values(state=NodeState.ONLINE)
+    )
+
+
+def silence_s(session: Session, name: str) -> float:
+    """Return for how many seconds a node has said nothing; raises NotFound when none has this name."""
+    row = session.execute(select(Node.seen_at, db_now()).where(Node.name == name)).first()
+    if row is None:
+        raise NotFound(f"there is no node {name!r}")
+    seen, now = row
+    return float((now - seen).total_seconds())
+
+
 def mark_lost(session: Session, silent_for_s: float) -> int:
     """Mark the nodes that have said nothing for so long; returns their number."""
     lost = session.execute(

@@ -1,4 +1,4 @@
-"""``python -m workers``: one node of the pool, until SIGTERM."""
+"""``python -m workers``: one node of the pool, until SIGTERM. ``python -m workers health``: is it heard?"""
 
 import sys
 from contextlib import closing
@@ -43,7 +43,9 @@ def serve(settings: Settings) -> None:
         zygote.start()
         offer = inventory(settings, zygote, scratch)
         node = join(settings, database, offer)
-        health = Health(database, node, lambda: inventory(settings, zygote, scratch))
+        health = Health(
+            database, node, lambda: inventory(settings, zygote, scratch), rest_s=2 * settings.lease_s
+        )
         blobs = Blobs(settings.store, settings.s3)
         place = Workplace(settings, database, blobs, zygote, node, health)
         _serve(place)
@@ -85,12 +87,20 @@ def _say(place: Workplace, state: NodeState) -> None:
         log.warning("node.unheard", state=state.value, why=away.message)
 
 
-def main() -> int:
-    """Start a node; returns the exit code."""
+def heard(settings: Settings) -> None:
+    """Raise Unavailable when this machine's node has said nothing for two leases."""
+    with closing(Database(settings.database)) as database, database.read() as session:
+        silent_s = nodes.silence_s(session, name_of(settings))
+    if silent_s > 2 * settings.lease_s:
+        raise Unavailable(f"{name_of(settings)} has said nothing for {silent_s:.0f} s")
+
+
+def main(arguments: list[str]) -> int:
+    """Start a node, or look whether it is heard; returns the exit code."""
     settings = Settings()
     start_logging(json=settings.log is LogFormat.JSON)
     try:
-        serve(settings)
+        heard(settings) if arguments == ["health"] else serve(settings)
     except OvfarmError as error:
         sys.stderr.write(f"{error.message}\n{error.hint or ''}\n")
         return 1
@@ -98,4 +108,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

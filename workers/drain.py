@@ -76,7 +76,14 @@ class Slots:
             with self._bell:
                 self._bell.wait_for(lambda: self._rings != heard, self._pause_s())  # noqa: B023 - read at once
                 heard = self._rings
+            self._recover()
             self._drain()
+
+    def _recover(self) -> None:
+        try:
+            self._place.health.recover()
+        except Unavailable as away:
+            log.warning("health.unavailable", why=away.message)
 
     def _pause_s(self) -> float:
         """Spread the timers of all nodes, so that they do not ask at the same time."""
