@@ -40,6 +40,8 @@ def contracts() -> bool:
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
+# What takes long or has options of its own.
+LONG = ("chaos", "mutants")
 STAGES: dict[str, Callable[[], bool]] = {"lint": lint, "types": types, "contracts": contracts}
 
 
@@ -66,9 +68,13 @@ def tests(names: list[str], extra: list[str], *, with_services: bool) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Run what is named; returns the exit code."""
+    if arguments[:1] and arguments[0] in LONG:
+        command = [sys.executable, "-m", f"tests.{arguments[0]}", *arguments[1:]]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
     parser = argparse.ArgumentParser(prog="./farm test", description=__doc__)
     known = [*STAGES, *folders()]
     parser.add_argument("name", nargs="*", help=f"one of: {', '.join(known)} (default: all)")
+    parser.epilog = f"long forms, with options of their own: {', '.join(LONG)}"
     parser.add_argument("--no-services", action="store_true", help="leave Postgres and Redis out")
     # What comes after -- is pytest's.
     at = arguments.index("--") if "--" in arguments else len(arguments)

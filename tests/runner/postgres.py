@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
 
 import psycopg
@@ -85,28 +86,50 @@ def _install() -> None:
 @contextlib.contextmanager
 def _private() -> Iterator[str]:
     """Start a server of our own in a temporary folder, as a user that is not root."""
-    initdb, server = _binary("initdb"), _binary("postgres")
-    if not (initdb and server):
-        raise NoPostgres("initdb and postgres were not found")
-    become = _other_user() if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="ovfarm-pg-") as folder:
-        data, port = Path(folder, "data"), free_port()
-        if become:
-            shutil.chown(folder, become[1].removeprefix("--reuid="))
+    with tempfile.TemporaryDirectory(prefix="ovfarm-pg-") as folder, PostgresServer(Path(folder)) as server:
+        yield server.url
+
+
+class PostgresServer:
+    """A server of our own below ``folder``; it can be killed and started again on the same port."""
+
+    def __init__(self, folder: Path, *, options: tuple[str, ...] = ("-c", "fsync=off")) -> None:
+        self.folder, self.port = folder, free_port()
+        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._options = options
+        self._become = _other_user() if os.geteuid() == 0 else []
+
+    def __enter__(self) -> Self:
+        initdb = _binary("initdb")
+        if not (initdb and _binary("postgres")):
+            raise NoPostgres("initdb and postgres were not found")
+        if self._become:
+            shutil.chown(self.folder, self._become[1].removeprefix("--reuid="))
         options = ["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C"]
-        subprocess.run([*become, initdb, "-D", str(data), *options], check=True, stdout=subprocess.DEVNULL)
-        process = subprocess.Popen(
-            [*become, server, "-D", str(data), "-p", str(port), "-k", folder, "-c", "fsync=off"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        data = str(self.folder / "data")
+        subprocess.run([*self._become, initdb, "-D", data, *options], check=True, stdout=subprocess.DEVNULL)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(signal.SIGINT)
+
+    def start(self) -> None:
+        """Start it and wait until it answers; raises NoPostgres."""
+        server = _binary("postgres") or "postgres"
+        command = [server, "-D", str(self.folder / "data"), "-p", str(self.port), "-k", str(self.folder)]
+        self.process = subprocess.Popen(
+            [*self._become, *command, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        try:
-            url = f"postgresql+psycopg://postgres@127.0.0.1:{port}"
-            _wait(url, process)
-            yield url
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(20)
+        _wait(self.url, self.process)
+
+    def stop(self, how: signal.Signals) -> None:
+        """Stop it: SIGINT politely, SIGQUIT as a crash."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(20)
+            self.process = None
 
 
 def _other_user() -> list[str]:

@@ -29,8 +29,7 @@ class Device:
         if self.broken:
             raise Unavailable("the device does not answer")
 
-    @property
-    def state(self) -> NodeState:
+    def stands(self) -> NodeState:
         with self.farm.database.read() as session:
             return nodes.nodes(session, self.farm.team)[0].state
 
@@ -44,38 +43,38 @@ def device(database_url: str) -> Iterator[Device]:
 
 def test_after_a_crash_the_device_is_tried(device: Device) -> None:
     device.health.note(CRASH)
-    assert (device.tried, device.state) == (1, NodeState.ONLINE)
+    assert (device.tried, device.stands()) == (1, NodeState.ONLINE)
 
 
 def test_two_dead_canaries_make_it_sick_until_one_lives(device: Device) -> None:
     device.broken = True
     device.health.note(CRASH)
-    assert (device.tried, device.state) == (2, NodeState.SICK)
+    assert (device.tried, device.stands()) == (2, NodeState.SICK)
     device.now = 61
     device.health.recover()
-    assert device.state is NodeState.SICK
+    assert device.stands() is NodeState.SICK
     device.broken = False
     device.now = 100
     device.health.recover()
     assert device.tried == 3, "it rests between tries"
     device.now = 122
     device.health.recover()
-    assert device.state is NodeState.ONLINE
+    assert device.stands() is NodeState.ONLINE
 
 
 def test_five_own_failures_in_ten_are_too_many(device: Device) -> None:
     for end in (DISK, None, DISK, USER, DISK, STORE, DISK, STORE):
         device.health.note(end)
-    assert device.state is NodeState.ONLINE
+    assert device.stands() is NodeState.ONLINE
     device.health.note(DISK)
-    assert device.state is NodeState.SICK
+    assert device.stands() is NodeState.SICK
 
 
 def test_the_troubles_of_users_and_of_the_store_are_not_the_nodes(device: Device) -> None:
     for _ in range(20):
         device.health.note(USER)
         device.health.note(STORE)
-    assert device.state is NodeState.ONLINE
+    assert device.stands() is NodeState.ONLINE
 
 
 def test_silence_is_measured_by_the_database(device: Device) -> None:
