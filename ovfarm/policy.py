@@ -50,6 +50,11 @@ def self_fence_s(lease_s: float) -> float:
     return lease_s * 0.8
 
 
+def start_time(virtual_time: float, clock: float) -> float:
+    """Return where a team's next claim starts: a team that was away gets no credit for it."""
+    return max(virtual_time, clock)
+
+
 def charge(start: float, cost_s: float, weight: float) -> float:
     """Return a team's virtual time after a claim (Goyal, Vin, Cheng 1996: start-time fair queueing)."""
     return start + cost_s / weight

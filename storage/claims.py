@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from ovfarm.hardware import Device
 from ovfarm.jobs import Cache
-from ovfarm.policy import charge
+from ovfarm.policy import charge, start_time
 from ovfarm.recipes import Kind, StepParams, known_steps
 from ovfarm.states import StepEvent, StepState, step_sources, step_target
 from storage.columns import db_now
@@ -111,7 +111,7 @@ def _next(session: Session, node: NodeIdentity, clock: float, reserved_for: UUID
     if found is None:
         return None
     step, virtual_time, weight = found
-    return _Candidate(step=step, start=max(virtual_time, clock), weight=weight)
+    return _Candidate(step=step, start=start_time(virtual_time, clock), weight=weight)
 
 
 def _heads(node: NodeIdentity, reserved_for: UUID | None) -> Select[tuple[int]]:

@@ -1,6 +1,7 @@
 """A farm without workers: the real storage functions on a real database, driven by hand."""
 
 import time
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 from sqlalchemy import update
@@ -16,7 +17,7 @@ from storage.claims import Claim
 from storage.columns import db_now
 from storage.database import Database
 from storage.nodes import NodeIdentity
-from storage.tables import Step
+from storage.tables import Row, Step
 
 LEASE_S = 30.0
 CPU = Offer(
@@ -44,9 +45,11 @@ def product(text: str = "x") -> outcomes.Product:
 class Farm:
     """The verbs of the farm, one transaction each; ``rings`` are the queues that were rung."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self.rings: list[str] = []
-        self.database = Database(url, bell=self.rings.append)
+        self.database = Database(url, bell=self.rings.append, clock=clock)
+        if url == "sqlite://":
+            Row.metadata.create_all(self.database.engine)
         with self.database.write() as session:
             self.team = teams.default_team(session)
         self.node = self.join("node-1")
