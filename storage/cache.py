@@ -26,7 +26,7 @@ class Way(Enum):
 
 def reuse_or_lead(session: Session, claim: Claim, step_key: str, *, reuse: bool) -> Way:
     """Decide it in one transaction; ``reuse`` is false for a refresh. Raises LeaseLost."""
-    lock_share(session, claim)
+    lock_share(session, claim.id, claim.team_id)
     known = _known(session, claim.team_id, step_key) if reuse else None
     if known is not None:
         true_up(session, claim)

@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select, type_coerce, update
 from sqlalchemy.orm import Session
 
 from ovfarm.failures import FailureClass
 from storage.claims import Claim
-from storage.columns import db_now
+from storage.columns import UtcDateTime, db_now
 from storage.tables import Attempt, Node, Share, Team
 
 POISON_AFTER = 3
@@ -21,24 +21,36 @@ def true_up(session: Session, claim: Claim) -> None:
     correct(session, claim.id, claim.team_id)
 
 
-def lock_share(session: Session, claim: Claim) -> None:
-    """Lock the books that ``true_up`` will change, for those who need another row's lock after it."""
-    device = select(Node.device).join(Attempt, Attempt.node_id == Node.id).where(Attempt.claim_id == claim.id)
+def lock_share(session: Session, claim_id: UUID, team_id: UUID) -> None:
+    """Lock the books that ``correct`` will change, for those who need another row's lock after it."""
+    device = select(Node.device).join(Attempt, Attempt.node_id == Node.id).where(Attempt.claim_id == claim_id)
     session.execute(
         select(Share.team_id)
-        .where(Share.team_id == claim.team_id, Share.device == device.scalar_subquery())
+        .where(Share.team_id == team_id, Share.device == device.scalar_subquery())
         .with_for_update()
     )
 
 
 def correct(session: Session, claim_id: UUID, team_id: UUID) -> None:
-    """The same by ids, for an attempt whose node is gone."""
-    started_at, now, charged_s, device = session.execute(
-        select(Attempt.started_at, db_now(), Attempt.charged_s, Node.device)
-        .join(Node, Node.id == Attempt.node_id)
+    """The same by ids, for an attempt whose node is gone. The attempt ends at the instant that is charged.
+
+    The lock comes first: what is waited for it counts as well.
+    """
+    lock_share(session, claim_id, team_id)
+    started_at, finished_at, charged_s, node_id = session.execute(
+        update(Attempt)
         .where(Attempt.claim_id == claim_id)
+        .values(finished_at=db_now())
+        .returning(
+            Attempt.started_at,
+            type_coerce(Attempt.finished_at, UtcDateTime()),
+            Attempt.charged_s,
+            Attempt.node_id,
+        )
+        .execution_options(synchronize_session=False)
     ).one()
-    used_s = max((now - started_at).total_seconds(), 0.0)
+    used_s = max((finished_at - started_at).total_seconds(), 0.0)
+    device = session.execute(select(Node.device).where(Node.id == node_id)).scalar_one()
     weight = session.execute(select(Team.weight).where(Team.id == team_id)).scalar_one()
     session.execute(
         update(Share)

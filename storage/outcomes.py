@@ -262,8 +262,6 @@ def _guarded(session: Session, claim: Claim, **values: object) -> None:
 
 def _close_attempt(session: Session, claim: Claim, outcome: str, failure: Failure | None) -> None:
     session.execute(
-        update(Attempt)
-        .where(Attempt.claim_id == claim.id)
-        .values(outcome=outcome, failure=failure, finished_at=db_now())
+        update(Attempt).where(Attempt.claim_id == claim.id).values(outcome=outcome, failure=failure)
     )
     session.execute(delete(Inflight).where(Inflight.claim_id == claim.id))

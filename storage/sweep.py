@@ -171,9 +171,7 @@ def _end(session: Session, lost: _Lost, event: StepEvent, failure: Failure, *, a
     if changed.first() is None:
         raise LeaseLost(f"step {lost.name!r} has been renewed or has ended")
     session.execute(
-        update(Attempt)
-        .where(Attempt.claim_id == lost.claim_id)
-        .values(outcome="lost", failure=failure, finished_at=db_now())
+        update(Attempt).where(Attempt.claim_id == lost.claim_id).values(outcome="lost", failure=failure)
     )
     session.execute(delete(Inflight).where(Inflight.claim_id == lost.claim_id))
 

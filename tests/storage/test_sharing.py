@@ -1,15 +1,18 @@
 """Fair between teams, exact in quotas, and alone when it measures."""
 
+import threading
 from collections import Counter
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from ovfarm.recipes import Benchmark
+from storage import claims
 from storage.claims import Claim
 from storage.columns import db_now
+from storage.database import Database
 from storage.tables import Attempt, Step
-from tests.storage.farm import Farm, probes
+from tests.storage.farm import CPU, Farm, probes
 from tests.storage.models import int8_job
 
 
@@ -105,3 +108,38 @@ def test_a_reservation_ends_with_its_benchmark(farm: Farm) -> None:
     assert farm.must_claim().job_id == other.id
     with farm.session() as session:
         assert session.query(Step).count() > 0
+
+
+def test_two_nodes_that_serve_different_needs_do_not_exceed_max_running_together(farm: Farm) -> None:
+    bounded = farm.add_team("one", max_running=1)
+    lab = farm.join("lab", "host-lab", CPU.model_copy(update={"pools": ("lab",)}))
+    small = CPU.model_copy(update={"memory_bytes": 1 << 30})
+    farm.join("node-1", "host", small)
+    farm.submit(probes(targets=["cpu/pool=lab"]), team=bounded)
+    farm.submit(probes(targets=["cpu"]), team=bounded)
+    second: list[Claim | None] = []
+    with farm.database.write() as session:
+        first = claims.claim(session, lab, 30.0)
+        other = threading.Thread(target=lambda: second.append(farm.claim()))
+        if farm.database.url.startswith("postgresql"):
+            other.start()
+            other.join(0.5)  # it waits for the class's clock, which this transaction holds
+    if not other.is_alive() and not second:
+        other.start()
+    other.join()
+    assert first is not None
+    assert second == [None]
+
+
+def test_the_bell_rings_when_others_can_see_what_it_rings_for(farm: Farm) -> None:
+    seen: list[int] = []
+
+    def look(_queue: str) -> None:
+        database = Database(farm.database.url)
+        with database.read() as session:
+            seen.append(session.execute(select(func.count()).select_from(Step)).scalar_one())
+        database.close()
+
+    farm.database._bell = look
+    farm.submit()
+    assert seen == [1]

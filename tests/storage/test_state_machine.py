@@ -3,7 +3,7 @@
 import os
 from uuid import UUID
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import select
@@ -147,6 +147,10 @@ class Claimants(RuleBasedStateMachine):
             elif state in STEP_ENDED:
                 self.ended[name] = state
 
+
+# Who only asks whether it fails (the mutants) does not wait for the smallest example.
+_ALL = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+PHASES = _ALL[:-1] if os.environ.get("OVFARM_TEST_NO_SHRINKING") else _ALL
 
 TestClaimants = Claimants.TestCase
 TestClaimants.settings = settings(
