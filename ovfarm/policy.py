@@ -50,9 +50,13 @@ def self_fence_s(lease_s: float) -> float:
     return lease_s * 0.8
 
 
-def start_time(virtual_time: float, clock: float) -> float:
-    """Return where a team's next claim starts: a team that was away gets no credit for it."""
-    return max(virtual_time, clock)
+def start_time(virtual_time: float, clock: float, *, running: int) -> float:
+    """Return where a team's next claim starts: a team that was away gets no credit for it.
+
+    A team with steps ``running`` was not away: when its time is below the clock, it was charged too
+    much before, and that is its own.
+    """
+    return virtual_time if running else max(virtual_time, clock)
 
 
 def charge(start: float, cost_s: float, weight: float) -> float:

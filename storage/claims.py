@@ -8,7 +8,7 @@ SIGCOMM 1996); within a team rank decides, then age.
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from ovfarm.hardware import Device
@@ -101,7 +101,7 @@ def _next(session: Session, node: NodeIdentity, clock: float, reserved_for: UUID
     """Return the first step, in fair order, that this node can run."""
     # Ordering by max(virtual time, clock) and then by virtual time is ordering by virtual time.
     found = session.execute(
-        select(Step, Share.virtual_time, Team.weight)
+        select(Step, Share.virtual_time, Team.weight, running_steps(node.offer.device))
         .join(Share, (Share.team_id == Step.team_id) & (Share.device == node.offer.device))
         .join(Team, Team.id == Step.team_id)
         .where(Step.seq.in_(_heads(node, reserved_for)))
@@ -110,8 +110,9 @@ def _next(session: Session, node: NodeIdentity, clock: float, reserved_for: UUID
     ).first()
     if found is None:
         return None
-    step, virtual_time, weight = found
-    return _Candidate(step=step, start=start_time(virtual_time, clock), weight=weight)
+    step, virtual_time, weight, running = found
+    start = start_time(virtual_time, clock, running=running)
+    return _Candidate(step=step, start=start, weight=weight)
 
 
 def _heads(node: NodeIdentity, reserved_for: UUID | None) -> Select[tuple[int]]:
@@ -147,14 +148,19 @@ def _heads(node: NodeIdentity, reserved_for: UUID | None) -> Select[tuple[int]]:
 
 def within_bounds(device: Device) -> tuple[ColumnElement[bool], ...]:
     """Return what a team must keep to get anything more: ``max_running`` and its budget."""
-    running = (
+    return (Team.max_running.is_(None) | (Team.max_running > running_steps(device)), within_budget())
+
+
+def running_steps(device: Device) -> ScalarSelect[int]:
+    """Return how many steps of the enclosing query's team run on a class of devices."""
+    steps = aliased(Step)
+    return (
         select(func.count())
-        .select_from(Step)
-        .where(Step.state == StepState.RUNNING, Step.running_on == device, Step.team_id == Team.id)
+        .select_from(steps)
+        .where(steps.state == StepState.RUNNING, steps.running_on == device, steps.team_id == Team.id)
         .correlate(Team)
         .scalar_subquery()
     )
-    return (Team.max_running.is_(None) | (Team.max_running > running), within_budget())
 
 
 def within_budget() -> ColumnElement[bool]:

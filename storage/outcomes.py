@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from ovfarm.errors import LeaseLost
@@ -82,7 +82,12 @@ def succeed(session: Session, claim: Claim, step_key: str, product: Product) -> 
 
 
 def record_end(session: Session, claim: Claim, event: StepEvent, reason: str | None = None) -> None:
-    """Append the end of this attempt to the job's log; this locks the job's row."""
+    """Append the end of this attempt to the job's log; this locks the job's row. Raises LeaseLost.
+
+    A zombie is told here already; the guard that counts comes with the change itself.
+    """
+    if session.execute(select(Step.id).where(*_owned(claim))).first() is None:
+        raise _lost(claim)
     record(
         session,
         claim.job_id,
@@ -243,21 +248,25 @@ def cancelled(session: Session, claim: Claim, failure: Failure) -> None:
     settle(session, claim.job_id)
 
 
-def _guarded(session: Session, claim: Claim, **values: object) -> None:
-    """Change the step if this claim still owns it: the fence that stops every zombie."""
-    owned = session.execute(
-        update(Step)
-        .where(
-            Step.id == claim.step_id,
-            Step.claim_id == claim.id,
-            Step.state == StepState.RUNNING,
-            Step.lease_until > db_now(),
-        )
-        .values(**values)
-        .returning(Step.id)
+def _owned(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    """Return what makes a step this claim's: the fence that stops every zombie."""
+    return (
+        Step.id == claim.step_id,
+        Step.claim_id == claim.id,
+        Step.state == StepState.RUNNING,
+        Step.lease_until > db_now(),
     )
+
+
+def _guarded(session: Session, claim: Claim, **values: object) -> None:
+    """Change the step if this claim still owns it; raises LeaseLost."""
+    owned = session.execute(update(Step).where(*_owned(claim)).values(**values).returning(Step.id))
     if owned.first() is None:
-        raise LeaseLost(f"step {claim.name!r} is no longer this attempt's")
+        raise _lost(claim)
+
+
+def _lost(claim: Claim) -> LeaseLost:
+    return LeaseLost(f"step {claim.name!r} is no longer this attempt's")
 
 
 def _close_attempt(session: Session, claim: Claim, outcome: str, failure: Failure | None) -> None:

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         columns = ("name", "value", "reference", "unit", "ratio", "goal", "samples")
         rows = [[_text(line[column]) for column in columns] for line in lines]
         listing(columns, rows, Console())
-    return int(any(float(line["ratio"]) > float(line["goal"]) for line in lines))
+    return int(not all(line["met"] for line in lines))
 
 
 def _text(value: str | float) -> str:

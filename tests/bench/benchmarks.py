@@ -14,6 +14,7 @@ from ovfarm.recipes import Probe, Recipe
 from storage.schema import migrate
 from tests.bench.digits import submitted
 from tests.bench.measure import Benchmark, Samples
+from tests.bench.pool import claim_growth, submit_to_running, throughput
 from tests.e2e.stack import ROOT, Stack
 from workers.isolate import Zygote
 from workers.protocol import ChildLimits, StepRequest
@@ -92,5 +93,8 @@ def cached_job() -> Samples:
 BENCHMARKS = (
     Benchmark("child-start", "a probe in a warm fork ÷ cold imports", 0.1, "ms", 15, child_start),
     Benchmark("step-overhead", "a probe step through the farm ÷ in-process", 2000, "ms", 20, step_overhead),
+    Benchmark("claim-growth", "a claim at a million queued ÷ at a thousand", 1.5, "ms", 90, claim_growth),
+    Benchmark("throughput", "steps ÷ plain Celery tasks", 0.15, "1/s", 40, throughput, at_least=True),
+    Benchmark("submit-to-running", "submit to claim ÷ the submit's answer", 3.0, "ms", 20, submit_to_running),
     Benchmark("cached-job", "an identical job again ÷ the first", 0.2, "s", 40, cached_job),
 )

@@ -15,7 +15,10 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """``what`` is measured over what; ``goal`` bounds the ratio from above; ``seconds`` it takes."""
+    """``what`` is measured over what; ``goal`` bounds the ratio from above; ``seconds`` it takes.
+
+    With ``at_least`` the goal bounds it from below: more is better.
+    """
 
     name: str
     what: str
@@ -23,6 +26,7 @@ class Benchmark:
     unit: str
     seconds: float
     run: Callable[[], Samples]
+    at_least: bool = False
 
     def line(self) -> dict[str, str | float | int]:
         """Run it and return its line; the difference is for those who think in milliseconds."""
@@ -36,6 +40,7 @@ class Benchmark:
             "ratio": value / reference,
             "difference": value - reference,
             "goal": self.goal,
+            "met": value / reference >= self.goal if self.at_least else value / reference <= self.goal,
             "unit": self.unit,
             "samples": len(samples.value),
         }

@@ -28,8 +28,8 @@ LEASE = "tests/workers/test_lease.py"
 OUTCOMES, CLAIMS, ATTEMPT = "storage/outcomes.py", "storage/claims.py", "workers/attempt.py"
 
 MUTANTS = (
-    Mutant("no-claim-guard", (Edit(OUTCOMES, "            Step.claim_id == claim.id,\n", ""),), (MACHINE,)),
-    Mutant("no-lease-check", (Edit(OUTCOMES, "            Step.lease_until > db_now(),\n", ""),), (MACHINE,)),
+    Mutant("no-claim-guard", (Edit(OUTCOMES, "        Step.claim_id == claim.id,\n", ""),), (MACHINE,)),
+    Mutant("no-lease-check", (Edit(OUTCOMES, "        Step.lease_until > db_now(),\n", ""),), (MACHINE,)),
     Mutant(
         "local-clock",
         (
