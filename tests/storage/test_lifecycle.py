@@ -13,6 +13,7 @@ from ovfarm.results import Progress
 from ovfarm.states import JobState, StepEvent, StepState
 from storage import jobs, outcomes, queries, sweep
 from storage.claims import Claim
+from storage.events import record
 from storage.sweep import Overdue
 from storage.tables import Event, Step
 from tests.storage.farm import CPU, LEASE_S, Farm, need, probes, product
@@ -237,8 +238,10 @@ def test_the_database_itself_refuses_a_second_success(farm: Farm) -> None:
     farm.submit()
     claim = farm.must_claim()
     farm.succeed(claim)
-    with pytest.raises(IntegrityError), farm.database.write() as session:
+    with pytest.raises(LeaseLost), farm.database.write() as session:
         outcomes.record_end(session, claim, StepEvent.SUCCEED)
+    with pytest.raises(IntegrityError), farm.database.write() as session:
+        record(session, claim.job_id, StepEvent.SUCCEED, step_id=claim.step_id, claim_id=claim.id)
 
 
 def test_other_teams_see_nothing(farm: Farm) -> None:
