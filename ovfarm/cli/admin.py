@@ -138,7 +138,7 @@ def keys_add(
         put(answer)
         return
     issued = orders.IssuedKey.model_validate_json(answer)
-    say(f"a {issued.key.role}'s key for {issued.key.team}; it is not shown again:")
+    say(f"a key for {issued.key.team} as {issued.key.role}; it is not shown again:")
     put(issued.secret)
 
 
