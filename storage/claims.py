@@ -99,7 +99,7 @@ def _reserve(session: Session, host: str, step_id: UUID, lease_s: float) -> None
 
 def _next(session: Session, node: NodeIdentity, clock: float, reserved_for: UUID | None) -> _Candidate | None:
     """Return the first step, in fair order, that this node can run."""
-    # Ordering by max(virtual time, clock) and then by virtual time is ordering by virtual time.
+    # Where two start at the clock, the one that was away for longer goes first.
     found = session.execute(
         select(Step, Share.virtual_time, Team.weight, running_steps(node.offer.device))
         .join(Share, (Share.team_id == Step.team_id) & (Share.device == node.offer.device))

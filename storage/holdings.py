@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from ovfarm.results import Manifest
 from storage.columns import db_now
-from storage.rows import insert_once
+from storage.rows import insert_into, insert_once
 from storage.tables import BlobRow, Holding
 
 
@@ -35,8 +34,7 @@ def sizes(manifest: Manifest) -> dict[str, int]:
 
 def touch(session: Session, blobs: Mapping[str, int]) -> None:
     """Note a use of these bytes (sizes by digest), always in the same order so that no two block."""
-    on_postgres = session.get_bind().dialect.name == "postgresql"
-    insert = postgresql.insert(BlobRow) if on_postgres else sqlite.insert(BlobRow)
+    insert = insert_into(session, BlobRow)
     for digest, size in sorted(blobs.items()):
         session.execute(
             insert.values(digest=digest, size=size, touched_at=db_now()).on_conflict_do_update(

@@ -62,22 +62,15 @@ def correct(session: Session, claim_id: UUID, team_id: UUID) -> None:
     )
 
 
-def crashes(session: Session, step_id: UUID) -> int:
-    """Return how many attempts of a step took their child or their node down."""
+def crashes(session: Session, step_id: UUID, *, with_nodes: bool) -> int:
+    """Return how many attempts of a step took their child down, or ``with_nodes`` their whole node."""
     ends = session.execute(
         select(Attempt.outcome, Attempt.failure).where(
             Attempt.step_id == step_id, Attempt.outcome.in_(("lost", "retried"))
         )
     )
     return sum(
-        outcome == "lost" or (failure is not None and failure.failure_class is FailureClass.CRASH)
+        with_nodes if outcome == "lost" else failure.failure_class is FailureClass.CRASH
         for outcome, failure in ends
+        if failure is not None
     )
-
-
-def child_crashes(session: Session, step_id: UUID) -> int:
-    """Return how many attempts of a step took their child down while the node lived on."""
-    ends = session.execute(
-        select(Attempt.failure).where(Attempt.step_id == step_id, Attempt.outcome == "retried")
-    ).scalars()
-    return sum(end is not None and end.failure_class is FailureClass.CRASH for end in ends)

@@ -141,7 +141,9 @@ def _failure(session: Session, lost: _Lost, event: StepEvent) -> Failure:
     """Say what became of the attempt; a step that took a node down each time is poison."""
     message = f"the node stopped answering in attempt {lost.attempt} of {lost.max_attempts}"
     code = FailureCode.NODE_LOST
-    if event is StepEvent.FAIL and crashes(session, lost.id) + 1 >= max(lost.max_attempts, POISON_AFTER):
+    if event is StepEvent.FAIL and crashes(session, lost.id, with_nodes=True) + 1 >= max(
+        lost.max_attempts, POISON_AFTER
+    ):
         code = FailureCode.POISON
         quarantine(session, lost.job_id, message)
     return Failure(failure_class=FailureClass.INFRA, code=code, message=message, hint=HINTS[code])

@@ -19,7 +19,7 @@ from storage import cache, outcomes
 from storage.claims import Claim
 from storage.holdings import sizes, touch
 from storage.inputs import Input, inputs
-from storage.ledger import POISON_AFTER, child_crashes
+from storage.ledger import POISON_AFTER, crashes
 from workers.inputs import trim
 from workers.lease import Lease, Stop
 from workers.outputs import collect, describe, upload
@@ -141,7 +141,7 @@ class Attempt:
             outcomes.postpone(session, self._claim, failure, delay_s)
 
     def _is_poison(self, session: Session) -> bool:
-        return child_crashes(session, self._claim.step_id) + 1 >= POISON_AFTER
+        return crashes(session, self._claim.step_id, with_nodes=False) + 1 >= POISON_AFTER
 
     def _persist(self, write: outcomes.Write) -> None:
         persist(self._place.database, self._claim, write, for_s=self._place.settings.lease_s)
