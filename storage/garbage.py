@@ -130,7 +130,8 @@ def _strays(database: Database, blobs: Blobs, asked: CollectGarbage, now: dateti
             # A row of its own, so that whoever wants these bytes just now is seen under its lock.
             with database.write() as session:
                 insert_once(session, BlobRow, digest=digest, size=size, touched_at=modified)
-            _delete(database, blobs, digest, asked.grace_s)
+            if not _delete(database, blobs, digest, asked.grace_s):
+                continue
         yield digest
 
 

@@ -118,10 +118,13 @@ def collect_garbage(world: World, dice: random.Random) -> str:
     """Collect while everybody works, with a grace that only the young survive by."""
     del dice
     order = CollectGarbage(apply=True, grace_s=30.0)
+    database = world.database()
     try:
-        found = collect(world.database(), world.blobs(), world.stack.home, order)
+        found = collect(database, world.blobs(), world.stack.home, order)
     except Unavailable as away:
         return f"a collection that broke off: {away.message[:60]}"
+    finally:
+        database.close()
     return f"a collection: {found.blobs} blobs"
 
 
