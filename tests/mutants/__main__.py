@@ -18,6 +18,8 @@ from tests.runner.postgres import postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 _COPIED = ("ovfarm", "storage", "workers", "api", "migrations", "tests")
+# Tests that do not come to an end have seen nothing: that is no kill.
+_PATIENCE_S, _NO_ANSWER = 240.0, -1
 _QUICK = {"OVFARM_TEST_NO_SHRINKING": "1", "OVFARM_TEST_EXAMPLES": "60"}
 _FAILED = 1  # pytest's exit code for tests that failed, as against tests that could not be run
 
@@ -56,7 +58,12 @@ def suite(mutant: Mutant | None, killers: tuple[str, ...]) -> int:
             *killers,
         ]
         environment = {**os.environ, "PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1", **_QUICK}
-        done = subprocess.run(command, cwd=code, env=environment, capture_output=True, check=False)
+        try:
+            done = subprocess.run(
+                command, cwd=code, env=environment, capture_output=True, check=False, timeout=_PATIENCE_S
+            )
+        except subprocess.TimeoutExpired:
+            return _NO_ANSWER
         return done.returncode
 
 
