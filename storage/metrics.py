@@ -11,13 +11,13 @@ from ovfarm.states import StepState
 from storage.columns import db_now
 from storage.tables import Attempt, Node, Share, Step, Team
 
-# Upper bounds in seconds; the last hour is looked at, so a scrape costs the same on an old farm.
+# Upper bounds in seconds.
 _BUCKETS_S = (0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200)
 _WINDOW_S = 3600.0
 
 
 def metrics(session: Session) -> Iterator[Metric]:
-    """Yield all families; a scrape reads indexed rows and the attempts of the last hour."""
+    """Yield all families; a scrape counts all steps and attempts, so it grows with the farm's history."""
     yield from _queues(session)
     yield _states(session)
     yield _nodes(session)
