@@ -9,11 +9,11 @@ import sys
 
 import uvicorn
 
-from api.app import create_app
 from api.bell import declare_queues
+from api.listening import listening
 from api.operate import operate
 from ovfarm.errors import InvalidInput, OvfarmError, Unavailable
-from ovfarm.settings import LogFormat, Settings
+from ovfarm.settings import LogFormat, Settings, read
 from storage.logs import start_logging
 from storage.schema import at_head, migrate
 
@@ -25,15 +25,7 @@ def serve(settings: Settings) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     if not at_head(settings.database):
         raise Unavailable("the database has an older schema", hint="run: ovfarm admin migrate")
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        timeout_keep_alive=30,
-        h11_max_incomplete_event_size=64 << 10,
-        server_header=False,
-    )
+    uvicorn.Server(listening(settings)).run()
 
 
 def _check_host(host: str) -> None:
@@ -52,15 +44,17 @@ def _check_host(host: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the verb; returns the exit code."""
-    settings = Settings()
-    start_logging(json=settings.log is LogFormat.JSON)
     try:
+        settings = read()
+        start_logging(json=settings.log is LogFormat.JSON)
         if arguments == ["migrate"]:
             settings.home.mkdir(parents=True, exist_ok=True)
             migrate(settings.database)
             declare_queues(settings)
         elif arguments == ["operate"]:
             sys.stdout.write(operate(settings, sys.stdin.read()) + "\n")
+        elif arguments:
+            raise InvalidInput(f"there is no {arguments[0]!r}", hint="python -m api [migrate | operate]")
         else:
             serve(settings)
     except OvfarmError as error:

@@ -15,7 +15,7 @@ from api.routes import artifacts, blobs, catalog, health, jobs, metrics, nodes, 
 from ovfarm.settings import Settings
 from ovfarm.version import VERSION
 from storage.database import Database
-from storage.rounds import Pace, Rounds
+from storage.rounds import Pace, Round, Rounds
 
 _ABOUT = """\
 A farm that makes models fast on Intel hardware: register a model, submit a job, poll it, download the
@@ -33,7 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        rounds = Rounds(database, Pace(settings.lease_s, settings.poll_s, settings.sweep_s))
+        rounds = Rounds(Round(database, Pace(settings.lease_s, settings.poll_s, settings.sweep_s)))
         rounds.start()
         yield
         await asyncio.to_thread(rounds.stop)

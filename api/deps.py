@@ -9,13 +9,14 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
+from api.sources.fetch import Fetcher
 from ovfarm.errors import Forbidden, Unauthorized
 from ovfarm.settings import Settings
 from ovfarm.teams import Role
 from storage.access import Caller, caller
 from storage.blobs import Blobs
 from storage.database import Database
-from storage.teams import default_team
+from storage.teams import default_team, farm_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,16 @@ class Door:
     database: Database
     blobs: Blobs
     team: UUID
+    fetcher: Fetcher
 
 
 def open_door(settings: Settings, database: Database) -> Door:
     """Return the door of an embedded farm, where everyone on loopback is the default team."""
     with database.write() as session:
-        team = default_team(session)
-    return Door(settings, database, Blobs(settings.store, settings.s3), team)
+        team, farm = default_team(session), farm_id(session)
+    blobs = Blobs(settings.store, settings.s3)
+    blobs.owner(farm.hex)
+    return Door(settings, database, blobs, team, Fetcher(settings.source_hosts))
 
 
 def _door(request: Request) -> Door:

@@ -1,5 +1,6 @@
 """What every request passes: a bound on its body, an id, and headers that keep browsers in line."""
 
+import asyncio
 import re
 from uuid import uuid4
 
@@ -8,6 +9,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import MEDIA_TYPE, Problem
 
+_BODY_WITHIN_S = 30.0
+# The pages that show the API load their script from elsewhere; everything else loads nothing at all.
+_PAGES = ("/docs", "/redoc")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_NOTHING = "default-src 'none'; frame-ancestors 'none'; sandbox"
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 
 
@@ -33,16 +44,23 @@ class Guards:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                headers.update(_HEADERS)
+                if not scope["path"].startswith(_PAGES):
+                    headers["Content-Security-Policy"] = _NOTHING
                 headers["Cache-Control"] = headers.get("Cache-Control", "no-store")
             await send(message)
 
         if _streamed(scope):
             await self._app(scope, receive, send_with_headers)
             return
-        body = await self._body(receive)
+        try:
+            async with asyncio.timeout(_BODY_WITHIN_S):
+                body = await self._body(receive)
+        except TimeoutError:
+            await _refuse(_late(request_id), send_with_headers)
+            return
         if body is None:
-            await self._refuse(request_id, send_with_headers)
+            await _refuse(self._too_large(request_id), send_with_headers)
             return
         await self._app(scope, _replayed(body, receive), send_with_headers)
 
@@ -61,8 +79,8 @@ class Guards:
             if not message.get("more_body"):
                 return b"".join(parts)
 
-    async def _refuse(self, request_id: str, send: Send) -> None:
-        problem = Problem(
+    def _too_large(self, request_id: str) -> Problem:
+        return Problem(
             title="Too large",
             status=413,
             detail=f"the body has more than {self._max_body} bytes",
@@ -70,9 +88,23 @@ class Guards:
             hint="files go to PUT /v1/blobs/{sha256}",
             request_id=request_id,
         )
-        headers = [(b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": problem.model_dump_json().encode()})
+
+
+def _late(request_id: str) -> Problem:
+    return Problem(
+        title="Too slow",
+        status=408,
+        detail=f"the body did not come within {_BODY_WITHIN_S:g} s",
+        code="too_slow",
+        hint="files go to PUT /v1/blobs/{sha256}, which may take longer",
+        request_id=request_id,
+    )
+
+
+async def _refuse(problem: Problem, send: Send) -> None:
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": problem.model_dump_json().encode()})
 
 
 def _streamed(scope: Scope) -> bool:

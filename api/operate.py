@@ -6,11 +6,13 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from ovfarm import teams as orders
+from ovfarm.errors import Unavailable
 from ovfarm.settings import Settings
 from storage import access, quarantine, teams
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.garbage import collect
+from storage.schema import at_head
 
 _ORDER: TypeAdapter[orders.Order] = TypeAdapter(orders.Order)
 _ANSWER: TypeAdapter[Any] = TypeAdapter(Any)
@@ -19,6 +21,8 @@ _ANSWER: TypeAdapter[Any] = TypeAdapter(Any)
 def operate(settings: Settings, order: str) -> str:
     """Obey one order, given and answered as JSON; raises OvfarmError."""
     asked = _ORDER.validate_json(order)
+    if not at_head(settings.database):
+        raise Unavailable("the database has an older schema", hint="run: ovfarm admin migrate")
     database = Database(settings.database)
     try:
         if isinstance(asked, orders.CollectGarbage):

@@ -4,14 +4,14 @@ import base64
 import binascii
 from collections.abc import Collection
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ovfarm.errors import InvalidInput
 from ovfarm.shapes import Document
 
 
 class _Place(Document):
-    before: int
+    before: int = Field(ge=0, lt=1 << 63)
     states: tuple[str, ...]
 
 

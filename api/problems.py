@@ -19,7 +19,7 @@ from ovfarm.errors import (
     Unauthorized,
     Unavailable,
 )
-from ovfarm.shapes import Document
+from ovfarm.shapes import Document, Shown, shown
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -38,6 +38,7 @@ _TITLES = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict",
     413: "Too large",
     416: "No such range",
@@ -51,8 +52,8 @@ _TITLES = {
 class FieldProblem(Document):
     """One mistake: where (JSON pointer) and what."""
 
-    pointer: str
-    message: str
+    pointer: Shown
+    message: Shown
 
 
 class Problem(Document):
@@ -61,7 +62,7 @@ class Problem(Document):
     type: str = "about:blank"
     title: str
     status: int
-    detail: str
+    detail: Shown
     code: str
     errors: tuple[FieldProblem, ...] = ()
     hint: str | None = None
@@ -115,7 +116,7 @@ def _headers(error: OvfarmError, status: int) -> dict[str, str]:
     return {"Retry-After": "2"} if status == 503 else {}
 
 
-_STATUS_BY_CODE = {"too_large": 413, "malformed_json": 400, "range_not_satisfiable": 416}
+_STATUS_BY_CODE = {"too_large": 413, "too_slow": 408, "malformed_json": 400, "range_not_satisfiable": 416}
 
 
 def _unvalidated(request: Request, error: Exception) -> Response:
@@ -157,7 +158,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _crashed(request: Request, error: Exception) -> Response:
-    log.error("request.crashed", path=request.url.path, exc_info=error)
+    log.error("request.crashed", path=shown(request.url.path), exc_info=error)
     return problem(
         request,
         500,

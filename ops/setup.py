@@ -81,11 +81,21 @@ def put_on_path() -> None:
         line.write_text(f"{ROOT}\n")
 
 
+def put_command() -> None:
+    """Put ``ovfarm`` beside this Python, for those who have its folder on their PATH."""
+    command = Path(sys.executable).with_name("ovfarm")
+    text = f'#!/bin/sh\nexec "{sys.executable}" -m ovfarm.cli "$@"\n'
+    if not command.exists() or command.read_text() != text:
+        command.write_text(text)
+        command.chmod(0o755)
+
+
 def main(arguments: list[str]) -> None:
     """Install what is missing."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 14):
         sys.exit(f"ovfarm runs on Python 3.11 to 3.14, this is {sys.version.split()[0]}")
     put_on_path()
+    put_command()
     have = installed()
     for name in wanted(arguments):
         covered = name == "core" and have.get("dev") == digest("dev")

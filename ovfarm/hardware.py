@@ -94,6 +94,23 @@ def _parsed(text: str) -> dict[str, object]:
     return {**fields, "isa": tuple(isa)}
 
 
+class SandboxLevel(StrEnum):
+    """What stands between an uploaded file and a node, the weakest first."""
+
+    NONE = "none"  # processes and limits
+    LANDLOCK = "landlock"  # each child has its own files and no network
+    FULL = "full"  # that, inside bubblewrap: no other process, no home, another user
+
+
+class SandboxMode(StrEnum):
+    """Which sandbox a node is to have: the strongest that works, exactly this one, or none."""
+
+    AUTO = "auto"
+    FULL = "full"
+    LANDLOCK = "landlock"
+    OFF = "off"
+
+
 class Versions(Document):
     """The tools on a node, as their packages name them."""
 
@@ -106,7 +123,8 @@ class Offer(Document):
     """What one node has: one device of one host. Memory is in bytes, quota in cores.
 
     ``steps`` are the kinds that its release can run, each with its version: ``convert/1``.
-    ``emulated`` says that the CPU stands in for the device.
+    ``emulated`` says that the CPU stands in for the device; without ``all_teams`` a node serves the
+    default team alone, because it has no sandbox for what others upload.
     """
 
     device: Device
@@ -120,7 +138,8 @@ class Offer(Document):
     cores: float = Field(gt=0)
     pools: tuple[Name, ...] = ()
     versions: Versions
-    sandbox: str = "none"
+    sandbox: SandboxLevel = SandboxLevel.NONE
+    all_teams: bool = True
     emulated: bool = False
     steps: tuple[str, ...] = ()
 

@@ -102,48 +102,6 @@ class JobSpec(Document):
     labels: dict[Label, Text] = Field(default={}, max_length=16)
 
 
-class ModelFormat(StrEnum):
-    """The formats that the farm reads, told by content."""
-
-    ONNX = "onnx"
-    IR = "ir"
-
-
-class RegisterModel(Document):
-    """The files of a model, uploaded before as blobs; its format is told by their content."""
-
-    name: Text
-    files: dict[str, Digest] = Field(min_length=1, max_length=1000)
-
-
-class RegisterDataset(Document):
-    """The files of a dataset (one ``.npz``), uploaded before as blobs."""
-
-    name: Text
-    files: dict[str, Digest] = Field(min_length=1, max_length=1000)
-
-
-class ModelView(Document):
-    """A registered model."""
-
-    id: ModelId
-    name: str
-    format: ModelFormat
-    digest: Digest
-    manifest: Manifest
-    created_at: AwareDatetime
-
-
-class DatasetView(Document):
-    """A registered dataset."""
-
-    id: DatasetId
-    name: str
-    digest: Digest
-    manifest: Manifest
-    created_at: AwareDatetime
-
-
 class StepView(Document):
     """One step of a job, as it stands now. ``reason`` says what a waiting step waits for."""
 
@@ -267,6 +225,7 @@ class NodeState(StrEnum):
     ONLINE = "online"
     DRAINING = "draining"
     LOST = "lost"
+    LEFT = "left"
     SICK = "sick"
 
 

@@ -8,9 +8,20 @@ from pydantic import JsonValue, ValidationError
 
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Device, Need
-from ovfarm.jobs import JobSpec, Part
+from ovfarm.jobs import DataRef, JobSpec, Part
+from ovfarm.memory import need_gib
 from ovfarm.presets import PRESETS
-from ovfarm.recipes import MODEL_MAKERS, Benchmark, Convert, Evaluate, Kind, Recipe, StepParams
+from ovfarm.recipes import (
+    MODEL_MAKERS,
+    Benchmark,
+    Compress,
+    Convert,
+    Evaluate,
+    Kind,
+    Quantize,
+    Recipe,
+    StepParams,
+)
 
 FANNED_OUT = frozenset({Kind.EVALUATE, Kind.BENCHMARK, Kind.PROBE})
 
@@ -92,8 +103,9 @@ def _overridden(recipe: Recipe, path: str, value: JsonValue) -> Recipe:
 class _Planner:
     """Walks a recipe once and keeps what later steps refer to."""
 
-    def __init__(self, spec: JobSpec, recipe: Recipe) -> None:
+    def __init__(self, spec: JobSpec, recipe: Recipe, model_bytes: int) -> None:
         self.spec = spec
+        self.model_bytes = model_bytes
         self.source = Edge(model=spec.model) if spec.model else None
         self.makers: list[StepParams] = []
         self.by_name: dict[str, StepParams] = {s.name: s for s in recipe.steps}
@@ -111,16 +123,19 @@ class _Planner:
             PlannedStep(
                 name=f"{params.name}@{need.key}" if len(needs) > 1 else params.name,
                 params=params,
-                need=self._with_memory(need),
+                need=self._with_memory(need, params.kind),
                 edges=edges,
                 lineage=lineage,
             )
             for need in dict.fromkeys(needs)
         ]
 
-    def _with_memory(self, need: Need) -> Need:
-        wanted = self.spec.limits.memory_gib
-        return need if not wanted else need.model_copy(update={"memory_gib": wanted})
+    def _with_memory(self, need: Need, kind: Kind) -> Need:
+        """Ask for the memory that the job names, else for what a model of this size will take."""
+        wanted = self.spec.limits.memory_gib or need_gib(kind, self.model_bytes)
+        if not wanted or (need.memory_gib or 0) >= wanted:
+            return need
+        return need.model_copy(update={"memory_gib": wanted})
 
     def _edges(self, params: StepParams) -> dict[str, Edge]:
         if params.kind is Kind.PROBE:
@@ -130,7 +145,7 @@ class _Planner:
             edges["reference"] = reference
         elif isinstance(params, Benchmark):
             edges["reference"] = edges["model"]
-        return edges | self._data(params.kind)
+        return edges | self._data(params)
 
     def _model(self, params: StepParams) -> Edge:
         if params.model:
@@ -153,20 +168,44 @@ class _Planner:
         first = next((m for m in self.makers if isinstance(m, Convert) and m.weights == "fp32"), None)
         return Edge(step=first.name) if first else None
 
-    def _data(self, kind: Kind) -> dict[str, Edge]:
-        data = self.spec.data
-        if kind is Kind.QUANTIZE:
-            if data.calibration is None:
-                raise InvalidInput(
-                    "quantization measures activations, so it needs calibration data",
-                    pointer="/data/calibration",
-                    code="dataset_missing",
-                    hint="register an .npz of real samples, or take the recipe int8-weights",
-                )
-            return {"calibration": Edge(dataset=data.calibration.dataset, part=data.calibration.part)}
-        if kind in {Kind.EVALUATE, Kind.BENCHMARK} and data.evaluation:
-            return {"evaluation": Edge(dataset=data.evaluation.dataset, part=data.evaluation.part)}
+    def _data(self, params: StepParams) -> dict[str, Edge]:
+        match params:
+            case Quantize():
+                hint = "register an .npz of real samples, or take the recipe int8-weights"
+                edges = {"calibration": self._calibration("quantization measures activations", hint)}
+                return edges | (self._labelled() if params.accuracy else {})
+            case Compress() if params.needs_data:
+                hint = "register an .npz of real samples, or leave these options out"
+                return {"calibration": self._calibration("these options measure activations", hint)}
+            case Compress() if params.awq and self.spec.data.calibration:
+                return {"calibration": self._calibration("", "")}
+            case Evaluate() | Benchmark() if self.spec.data.evaluation:
+                return self._evaluation(self.spec.data.evaluation)
         return {}
+
+    def _calibration(self, why: str, hint: str) -> Edge:
+        data = self.spec.data.calibration
+        if data is None:
+            raise InvalidInput(
+                f"{why}, so the job needs calibration data",
+                pointer="/data/calibration",
+                code="dataset_missing",
+                hint=hint,
+            )
+        return Edge(dataset=data.dataset, part=data.part)
+
+    def _labelled(self) -> dict[str, Edge]:
+        if self.spec.data.evaluation is None:
+            raise InvalidInput(
+                "accuracy control asks after each change how right the model is, so it needs evaluation data",
+                pointer="/data/evaluation",
+                code="dataset_missing",
+                hint="register an .npz with an array 'labels', or leave accuracy out",
+            )
+        return self._evaluation(self.spec.data.evaluation)
+
+    def _evaluation(self, data: DataRef) -> dict[str, Edge]:
+        return {"evaluation": Edge(dataset=data.dataset, part=data.part)}
 
     def _lineage(self, edges: Mapping[str, Edge]) -> tuple[StepParams, ...]:
         names: list[str] = []
@@ -177,11 +216,12 @@ class _Planner:
         return tuple(self.by_name[n] for n in reversed(names))
 
 
-def plan(spec: JobSpec) -> tuple[PlannedStep, ...]:
+def plan(spec: JobSpec, model_bytes: int = 0) -> tuple[PlannedStep, ...]:
     """Return the steps of a job in an order in which every edge points back.
 
-    Raises InvalidInput with a pointer into the spec.
+    ``model_bytes`` is the size of its model, from which each step's memory is estimated. Raises
+    InvalidInput with a pointer into the spec.
     """
     recipe = resolve(spec)
-    planner = _Planner(spec, recipe)
+    planner = _Planner(spec, recipe, model_bytes)
     return tuple(step for params in recipe.steps for step in planner.steps(params))

@@ -6,11 +6,18 @@ makes a model, and the first FP32 conversion (``ovfarm.plan``).
 """
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ovfarm.shapes import Document, Name, Text
+from ovfarm.tuning import (
+    AccuracyControl,
+    AdvancedCompression,
+    AdvancedQuantization,
+    Preprocess,
+    Shape,
+)
 
 
 class Kind(StrEnum):
@@ -44,48 +51,114 @@ class IgnoredScope(Document):
 
 
 class Convert(_Params):
-    """Read a model and write OpenVINO IR with weights in ``fp32`` or ``fp16``."""
+    """Read a model and write OpenVINO IR with weights in ``fp32`` or ``fp16``.
 
+    ``shapes`` and ``preprocessing`` are by input: a dimension is a size, ``"?"`` for any or ``"1..8"``.
+    """
+
+    step_version: ClassVar[int] = 2
     kind: Literal[Kind.CONVERT] = Kind.CONVERT
     name: Name = "convert"
     weights: Literal["fp32", "fp16"] = "fp32"
+    shapes: dict[Text, Shape] = {}
+    preprocessing: dict[Text, Preprocess] = {}
 
 
 class Quantize(_Params):
-    """Quantize weights and activations to INT8 with calibration data (NNCF post-training)."""
+    """Quantize weights and activations with calibration data (NNCF post-training): INT8, or FP8 by ``mode``.
 
+    ``model_type`` "auto" looks whether the model has attention; with ``accuracy`` layers go back to
+    floating point until labelled evaluation data says that enough is left.
+    """
+
+    step_version: ClassVar[int] = 2
     kind: Literal[Kind.QUANTIZE] = Kind.QUANTIZE
     name: Name = "quantize"
+    mode: Literal["int8", "fp8_e4m3", "fp8_e5m2"] = "int8"
     preset: Literal["performance", "mixed"] = "mixed"
     subset_size: int = Field(default=300, ge=1, le=100_000)
-    model_type: Literal["transformer"] | None = None
+    model_type: Literal["auto", "transformer", "other"] = "auto"
     fast_bias_correction: bool = True
     ignored_scope: IgnoredScope = IgnoredScope()
     target_device: Literal["any", "cpu", "gpu", "npu", "cpu_spr"] = "any"
+    advanced: AdvancedQuantization = AdvancedQuantization()
+    accuracy: AccuracyControl | None = None
+
+    @field_validator("model_type", mode="before")
+    @classmethod
+    def _as_version_one(cls, value: object) -> object:
+        """Read what version 1 has left in rows: no type was no transformer."""
+        return "other" if value is None else value
+
+    @model_validator(mode="after")
+    def _integers_only(self) -> Self:
+        if self.accuracy and self.mode != "int8":
+            raise ValueError("accuracy belongs to mode int8; FP8 has no accuracy control")
+        return self
+
+
+CompressMode = Literal[
+    "int8_sym", "int8_asym", "int4_sym", "int4_asym", "int3_sym", "int2_sym", "nf4", "cb4", "mxfp4",
+    "mxfp8_e4m3", "fp8_e4m3", "fp4", "nvfp4",
+]  # fmt: skip
 
 
 class Compress(_Params):
-    """Compress the weights alone; activations stay in floating point (NNCF)."""
+    """Compress the weights alone; activations stay in floating point (NNCF).
 
+    ``awq`` uses calibration data where the job has some; ``scale_estimation``, ``gptq``,
+    ``lora_correction`` and the metrics of activations need it.
+    """
+
+    step_version: ClassVar[int] = 2
     kind: Literal[Kind.COMPRESS] = Kind.COMPRESS
     name: Name = "compress"
-    mode: Literal["int8_sym", "int8_asym", "int4_sym", "int4_asym"] = "int8_asym"
+    mode: CompressMode = "int8_asym"
     ratio: Annotated[float, Field(gt=0, le=1)] | None = None
     group_size: Annotated[int, Field(ge=-1, le=4096)] | None = None
+    group_size_fallback: Literal["error", "ignore", "adjust"] = "error"
     all_layers: bool | None = None
+    backup_mode: Literal["none", "int8_sym", "int8_asym", "mxfp8_e4m3", "fp8_e4m3"] | None = None
+    sensitivity_metric: (
+        Literal[
+            "weight_quantization_error", "hessian_input_activation", "mean_activation_variance",
+            "max_activation_variance", "mean_activation_magnitude",
+        ]
+        | None
+    ) = None  # fmt: skip
+    awq: bool = False
+    scale_estimation: bool = False
+    gptq: bool = False
+    lora_correction: bool = False
+    subset_size: int = Field(default=128, ge=1, le=100_000)
     ignored_scope: IgnoredScope = IgnoredScope()
+    advanced: AdvancedCompression = AdvancedCompression()
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it cannot work without calibration data."""
+        by_activations = self.sensitivity_metric not in {None, "weight_quantization_error"}
+        return self.scale_estimation or self.gptq or self.lora_correction or by_activations
 
     @model_validator(mode="after")
-    def _four_bit_only(self) -> "Compress":
-        four_bit = (self.ratio, self.group_size, self.all_layers)
-        if self.mode.startswith("int8") and any(option is not None for option in four_bit):
+    def _fitting(self) -> Self:
+        given = [name for name in _FOUR_BIT if getattr(self, name) not in {None, False}]
+        if self.mode.startswith("int8") and given:
             raise ValueError(
-                "ratio, group_size and all_layers belong to int4_sym and int4_asym; int8 takes every "
+                f"{', '.join(given)}: these belong to the modes below 8 bits; int8 takes every "
                 "layer, one group a channel"
             )
         if self.group_size == 0:
             raise ValueError("group_size is -1 (one group a channel) or at least 1")
+        if self.gptq and self.lora_correction:
+            raise ValueError("gptq and lora_correction exclude each other: take one of them")
         return self
+
+
+_FOUR_BIT = (
+    "ratio", "group_size", "all_layers", "backup_mode", "sensitivity_metric", "awq", "scale_estimation",
+    "gptq", "lora_correction",
+)  # fmt: skip
 
 
 class Evaluate(_Params):
@@ -130,6 +203,7 @@ class ProbeAction(StrEnum):
     ALLOCATE = "allocate"
     GARBAGE = "garbage"
     FLOOD = "flood"
+    FILL = "fill"
     FORK = "fork"
     FAIL = "fail"
 

@@ -1,6 +1,7 @@
 """What steps find out: measurements with their conditions, progress, and the files they made."""
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -74,11 +75,21 @@ class Note(Document):
     message: str = Field(max_length=1000)
 
 
+class Port(Document):
+    """An input or an output of a model: its name, its shape as OpenVINO writes it, its element type."""
+
+    direction: Literal["input", "output"]
+    name: str = Field(max_length=1000)
+    shape: str = Field(max_length=1000)
+    element_type: str = Field(max_length=20)
+
+
 class StepResult(Document):
     """What a step returns; the files that it wrote are collected by the parent.
 
     ``canonical_digest`` is the meaning of the model it made (names of generated layers left out), by
-    which later steps are keyed; ``element_types`` counts the constants of that model by type.
+    which later steps are keyed; ``element_types`` counts the constants of that model by type. ``ports``
+    are those of the model as it was uploaded, from the step that read it.
     """
 
     measurements: tuple[Measurement, ...] = ()
@@ -86,6 +97,7 @@ class StepResult(Document):
     notes: tuple[Note, ...] = ()
     canonical_digest: Digest | None = None
     element_types: dict[str, int] = {}
+    ports: tuple[Port, ...] = Field(default=(), max_length=10_000)
 
 
 def emulated(result: StepResult) -> StepResult:

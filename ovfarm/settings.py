@@ -4,10 +4,11 @@ from enum import StrEnum
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from ovfarm.hardware import Device
+from ovfarm.errors import InvalidInput
+from ovfarm.hardware import Device, SandboxMode
 from ovfarm.shapes import Name
 
 
@@ -19,6 +20,25 @@ def _stand_ins(text: str) -> dict[Device, Device]:
             raise ValueError(f"{pair!r} is neither gpu:cpu nor npu:cpu")
         pairs[Device(device)] = Device(by)
     return pairs
+
+
+def read() -> "Settings":
+    """Return the settings; raises InvalidInput that names the variable that is wrong."""
+    try:
+        return Settings()
+    except (ValidationError, SettingsError) as invalid:
+        found = invalid.errors(include_url=False)[0] if isinstance(invalid, ValidationError) else None
+        where = f"OVFARM_{str(found['loc'][0]).upper()}: {found['msg']}" if found else str(invalid)
+        raise InvalidInput(where, hint="docs/operate.md has all settings") from None
+
+
+def embedded(home: Path, port: int) -> "Settings":
+    """Return the settings of a farm of its own in ``home``, whatever the variables say."""
+    usual = {
+        name: field.get_default(call_default_factory=True, validated_data={})
+        for name, field in Settings.model_fields.items()
+    }
+    return Settings.model_validate({**usual, "home": home, "port": port})
 
 
 class LogFormat(StrEnum):
@@ -49,6 +69,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=256 * 1024, ge=1024)
     max_blob_bytes: int = Field(default=64 << 30, ge=1)
 
+    source_hosts: tuple[str, ...] = ("huggingface.co", "*.hf.co")
+    hub_tokens: dict[Name, SecretStr] = {}
+
     node_name: str = ""
     device: Device = Device.CPU
     emulate: str = ""
@@ -58,9 +81,11 @@ class Settings(BaseSettings):
     poll_s: float = Field(default=10.0, gt=0)
     sweep_s: float = Field(default=2.0, gt=0)
     drain_s: float = Field(default=30.0, ge=0)
-    recycle_after: int = Field(default=100, ge=1)
+    recycle_after: int = Field(default=1000, ge=1)
     cache_bytes: int = Field(default=20 << 30, ge=0)
     probe_steps: bool = False
+    sandbox: SandboxMode = SandboxMode.AUTO
+    scratch_bytes: int = Field(default=128 << 30, ge=1 << 20)
 
     @field_validator("emulate")
     @classmethod

@@ -27,6 +27,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def shown(text: str) -> str:
+    """Return a stranger's words as they can be shown: what steers a terminal is replaced."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+Shown = Annotated[str, BeforeValidator(shown)]
 Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(_printable)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/-]{0,62}$")]

@@ -14,6 +14,7 @@ from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 from ovfarm.errors import Unavailable
 
 _CHUNK = 4 << 20
+_OWNER = "farm"
 # Above it an upload goes in parts. S3 has no conditional creation of those; what is written twice is equal.
 _MULTIPART = 64 << 20
 _CLIENT = {"timeout": timedelta(seconds=60), "connect_timeout": timedelta(seconds=5)}
@@ -36,6 +37,18 @@ class Blobs:
             self._store = _s3(url, dict(s3 or {}))
         else:
             self._store = from_url(url)
+
+    def owner(self, farm: str) -> str:
+        """Return which farm's store this is: ``farm``'s own, when nobody has asked before it."""
+        try:
+            obstore.put(self._store, _OWNER, farm.encode(), mode="create")
+        except AlreadyExistsError:
+            return bytes(obstore.get(self._store, _OWNER).bytes()).decode()
+        except NotSupportedError:
+            return farm
+        except (BaseError, OSError) as away:
+            raise _away(away) from away
+        return farm
 
     def size(self, digest: str) -> int | None:
         """Return the number of bytes, or None when there is no such blob."""

@@ -2,21 +2,26 @@
 
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from ovfarm.catalog import DatasetView, ModelFormat, ModelView
 from ovfarm.errors import NotFound
-from ovfarm.jobs import DatasetView, ModelFormat, ModelView
 from ovfarm.keys import manifest_digest
-from ovfarm.results import Manifest
+from ovfarm.results import Manifest, Port
 from ovfarm.shapes import public_id
 from storage.columns import db_now
 from storage.rows import insert_once
-from storage.tables import Dataset, Model
+from storage.tables import Dataset, Model, StepEdge
 
 
 def register_model(
-    session: Session, team: UUID, name: str, model_format: ModelFormat, manifest: Manifest
+    session: Session,
+    team: UUID,
+    name: str,
+    model_format: ModelFormat,
+    manifest: Manifest,
+    source: str | None = None,
 ) -> ModelView:
     """Return the team's model with these files; the same files have the same id."""
     digest = manifest_digest(manifest)
@@ -29,6 +34,7 @@ def register_model(
         format=model_format,
         digest=digest,
         manifest=manifest,
+        source=source,
         created_at=db_now(),
     )
     found = select(Model).where(Model.team_id == team, Model.digest == digest)
@@ -50,6 +56,12 @@ def register_dataset(session: Session, team: UUID, name: str, manifest: Manifest
     )
     found = select(Dataset).where(Dataset.team_id == team, Dataset.digest == digest)
     return _dataset_view(session.execute(found).scalar_one())
+
+
+def note_ports(session: Session, step_id: UUID, ports: tuple[Port, ...]) -> None:
+    """Keep what a step has found out of the uploaded model that it read: its inputs and outputs."""
+    read = select(StepEdge.model_id).where(StepEdge.step_id == step_id, StepEdge.model_id.is_not(None))
+    session.execute(update(Model).where(Model.id.in_(read)).values(ports=ports))
 
 
 def model(session: Session, team: UUID, model_id: UUID) -> ModelView:
@@ -94,6 +106,8 @@ def _model_view(row: Model) -> ModelView:
         format=row.format,
         digest=row.digest,
         manifest=row.manifest,
+        source=row.source,
+        ports=row.ports or (),
         created_at=row.created_at,
     )
 

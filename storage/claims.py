@@ -8,19 +8,23 @@ SIGCOMM 1996); within a team rank decides, then age.
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, insert, select, true, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from ovfarm.hardware import Device
-from ovfarm.jobs import Cache
+from ovfarm.jobs import Cache, JobSpec, NodeState
 from ovfarm.policy import charge, start_time
 from ovfarm.recipes import Kind, StepParams, known_steps
-from ovfarm.states import StepEvent, StepState, step_sources, step_target
+from ovfarm.states import JobState, StepEvent, StepState, step_sources, step_target
 from storage.columns import db_now
 from storage.events import record
 from storage.jobs import start
-from storage.nodes import NodeIdentity, takes_work
-from storage.tables import Attempt, DeviceClock, Host, Job, NodeNeed, Share, Step, Team
+from storage.nodes import NodeIdentity
+from storage.tables import Attempt, DeviceClock, Host, Job, Node, NodeNeed, Share, Step, Team
+from storage.teams import DEFAULT_TEAM
+
+# Made once: an alias proxies every column of its table, which takes longer than to ask the database.
+_OTHER, _BOOKS = aliased(Step), aliased(Share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,13 @@ class _Candidate:
 
 def claim(session: Session, node: NodeIdentity, lease_s: float) -> Claim | None:
     """Take the step that this node should run next, or None when there is none for it now."""
-    if not takes_work(session, node.id):
+    clock, state = session.execute(
+        select(DeviceClock.virtual_time, select(Node.state).where(Node.id == node.id).scalar_subquery())
+        .where(DeviceClock.device == node.offer.device)
+        .with_for_update(of=DeviceClock)
+    ).one()
+    if state is not NodeState.ONLINE:
         return None
-    clock = session.execute(
-        select(DeviceClock.virtual_time).where(DeviceClock.device == node.offer.device).with_for_update()
-    ).scalar_one()
     reserved_for = _lock_host(session, node.host)
     busy, exclusive = _load(session, node.host)
     if exclusive:
@@ -70,12 +76,13 @@ def claim(session: Session, node: NodeIdentity, lease_s: float) -> Claim | None:
 
 def _lock_host(session: Session, name: str) -> UUID | None:
     """Lock a host's row and return the benchmark that it is kept free for, if that still waits."""
-    session.execute(select(Host.name).where(Host.name == name).with_for_update())
-    return session.execute(
-        select(Step.id)
-        .join(Host, Host.reserved_for == Step.id)
-        .where(Host.name == name, Step.state == StepState.QUEUED, Host.reserved_until > db_now())
-    ).scalar_one_or_none()
+    reserved_for, holds = session.execute(
+        select(Host.reserved_for, Host.reserved_until > db_now()).where(Host.name == name).with_for_update()
+    ).one()
+    if not holds:
+        return None
+    waits = select(Step.id).where(Step.id == reserved_for, Step.state == StepState.QUEUED)
+    return session.execute(waits).scalar_one_or_none()
 
 
 def _load(session: Session, host: str) -> tuple[int, int]:
@@ -98,7 +105,11 @@ def _reserve(session: Session, host: str, step_id: UUID, lease_s: float) -> None
 
 
 def _next(session: Session, node: NodeIdentity, clock: float, reserved_for: UUID | None) -> _Candidate | None:
-    """Return the first step, in fair order, that this node can run."""
+    """Return the first step, in fair order, that this node can run, with its team's share locked.
+
+    An end takes the share before the job, so a claim must too: the other way round they would wait
+    for each other until Postgres kills one of them, a second later.
+    """
     # Where two start at the clock, the one that was away for longer goes first.
     found = session.execute(
         select(Step, Share.virtual_time, Team.weight, running_steps(node.offer.device))
@@ -107,6 +118,7 @@ def _next(session: Session, node: NodeIdentity, clock: float, reserved_for: UUID
         .where(Step.seq.in_(_heads(node, reserved_for)))
         .order_by(Share.virtual_time, Team.id, Step.rank, Step.seq)
         .limit(1)
+        .with_for_update(of=Share)
     ).first()
     if found is None:
         return None
@@ -141,9 +153,14 @@ def _heads(node: NodeIdentity, reserved_for: UUID | None) -> Select[tuple[int]]:
         .select_from(Share)
         .join(Team, Team.id == Share.team_id)
         .join(NodeNeed, NodeNeed.node_id == node.id)
-        .where(Share.device == node.offer.device, *within_bounds(node.offer.device))
+        .where(Share.device == node.offer.device, _trusted(node), *within_bounds(node.offer.device))
         .correlate(None)
     )
+
+
+def _trusted(node: NodeIdentity) -> ColumnElement[bool]:
+    """Keep what others upload from a node that has no sandbox: it works for the default team alone."""
+    return true() if node.offer.all_teams else Team.id == DEFAULT_TEAM
 
 
 def within_bounds(device: Device) -> tuple[ColumnElement[bool], ...]:
@@ -153,11 +170,10 @@ def within_bounds(device: Device) -> tuple[ColumnElement[bool], ...]:
 
 def running_steps(device: Device) -> ScalarSelect[int]:
     """Return how many steps of the enclosing query's team run on a class of devices."""
-    steps = aliased(Step)
     return (
         select(func.count())
-        .select_from(steps)
-        .where(steps.state == StepState.RUNNING, steps.running_on == device, steps.team_id == Team.id)
+        .select_from(_OTHER)
+        .where(_OTHER.state == StepState.RUNNING, _OTHER.running_on == device, _OTHER.team_id == Team.id)
         .correlate(Team)
         .scalar_subquery()
     )
@@ -165,8 +181,7 @@ def running_steps(device: Device) -> ScalarSelect[int]:
 
 def within_budget() -> ColumnElement[bool]:
     """Return whether a team has device-seconds left, over all classes of devices."""
-    shares = aliased(Share)
-    used = select(func.sum(shares.used_s)).where(shares.team_id == Team.id).correlate(Team).scalar_subquery()
+    used = select(func.sum(_BOOKS.used_s)).where(_BOOKS.team_id == Team.id).correlate(Team).scalar_subquery()
     return Team.budget_s.is_(None) | (Team.budget_s > used)
 
 
@@ -178,7 +193,9 @@ def _known(node: NodeIdentity) -> ColumnElement[bool]:
 def _take(session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: float) -> Claim | None:
     """Lock the job, make the step this node's, and charge the team; None when it was cancelled."""
     step, claim_id = candidate.step, uuid4()
-    job = session.execute(select(Job).where(Job.id == step.job_id).with_for_update()).scalar_one()
+    spec, state = session.execute(
+        select(Job.spec, Job.state).where(Job.id == step.job_id).with_for_update()
+    ).one()
     attempt = session.execute(
         update(Step)
         .where(Step.id == step.id, Step.state.in_(step_sources(StepEvent.CLAIM)))
@@ -197,12 +214,23 @@ def _take(session: Session, node: NodeIdentity, candidate: _Candidate, lease_s: 
     if attempt is None:
         return None
     _charge(session, node, candidate)
-    claimed = _claimed(claim_id, attempt, step, job)
+    claimed = _claimed(claim_id, attempt, step, spec)
     _open_attempt(session, node, claimed, step)
+    if state is JobState.QUEUED:
+        start(session, claimed.job_id)
+    record(
+        session,
+        claimed.job_id,
+        StepEvent.CLAIM,
+        step_id=claimed.step_id,
+        claim_id=claimed.id,
+        attempt=claimed.attempt,
+        reason=f"{node.name} ({node.offer.device_name}) serves {step.need_key}",
+    )
     return claimed
 
 
-def _claimed(claim_id: UUID, attempt: int, step: Step, job: Job) -> Claim:
+def _claimed(claim_id: UUID, attempt: int, step: Step, spec: JobSpec) -> Claim:
     return Claim(
         id=claim_id,
         step_id=step.id,
@@ -214,8 +242,8 @@ def _claimed(claim_id: UUID, attempt: int, step: Step, job: Job) -> Claim:
         params=step.params,
         lineage=step.lineage,
         timeout_s=step.timeout_s,
-        memory_gib=job.spec.limits.memory_gib,
-        cache=job.spec.cache,
+        memory_gib=spec.limits.memory_gib,
+        cache=spec.cache,
     )
 
 
@@ -231,16 +259,6 @@ def _open_attempt(session: Session, node: NodeIdentity, claimed: Claim, step: St
             charged_s=step.estimate_s,
             started_at=db_now(),
         )
-    )
-    start(session, claimed.job_id)
-    record(
-        session,
-        claimed.job_id,
-        StepEvent.CLAIM,
-        step_id=claimed.step_id,
-        claim_id=claimed.id,
-        attempt=claimed.attempt,
-        reason=f"{node.name} ({node.offer.device_name}) serves {step.need_key}",
     )
 
 

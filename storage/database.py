@@ -57,7 +57,11 @@ class Database:
         with _answering(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
         for queue in session.info.get(_RINGS, ()):
-            self._bell(queue)
+            self.ring(queue)
+
+    def ring(self, queue: str) -> None:
+        """Ring for work that has long been there; for new work there is ``ring_after_commit``."""
+        self._bell(queue)
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Run ``work`` in a transaction, again when it lost against another one; raises Unavailable."""

@@ -4,6 +4,7 @@ Everybody touches a blob before using it (``storage.holdings``) and the collecto
 the row's lock, before it deletes: what was touched within the grace period stays, whoever looks.
 """
 
+import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
+from ovfarm.errors import Conflict
 from ovfarm.states import JOB_ENDED
 from ovfarm.teams import Collected, CollectGarbage
 from storage.blobs import Blobs
@@ -20,16 +22,18 @@ from storage.database import Database
 from storage.holdings import sizes, touch
 from storage.rows import insert_once
 from storage.tables import Artifact, BlobRow, Dataset, Holding, Job, Model, Remembered, Step
+from storage.teams import farm_id
 
 
 def collect(database: Database, blobs: Blobs, home: Path, asked: CollectGarbage) -> Collected:
     """Let old results go, then delete blobs that nothing names; a dry run counts what would go.
 
-    A dry run cannot see the blobs of the results that it does not let go.
+    Raises Conflict when the store is another farm's: all its bytes would be strays here.
     """
+    _check_owner(database, blobs)
     results = _let_results_go(database, asked) if asked.older_than_s is not None else 0
     freed = count = 0
-    for digest, size in _unused(database, asked.grace_s):
+    for digest, size in _unused(database, asked):
         if not asked.apply or _delete(database, blobs, digest, asked.grace_s):
             count, freed = count + 1, freed + size
     with database.read() as session:
@@ -39,6 +43,18 @@ def collect(database: Database, blobs: Blobs, home: Path, asked: CollectGarbage)
     return Collected(
         applied=asked.apply, results=results, blobs=count, strays=strays, uploads=uploads, freed_bytes=freed
     )
+
+
+def _check_owner(database: Database, blobs: Blobs) -> None:
+    with database.write() as session:
+        farm = farm_id(session).hex
+    owner = blobs.owner(farm)
+    if owner != farm:
+        raise Conflict(
+            f"this store belongs to farm {owner[:8]}, this database is farm {farm[:8]}",
+            code="other_store",
+            hint="set OVFARM_STORE_URL (and OVFARM_DATABASE_URL) to those of one farm",
+        )
 
 
 def _let_results_go(database: Database, asked: CollectGarbage) -> int:
@@ -82,23 +98,31 @@ def _let_go(session: Session, artifact_id: UUID, older_than_s: float) -> bool:
     return True
 
 
-def named(session: Session) -> set[str]:
-    """Return the digests that models, datasets and results name."""
+def named(session: Session, *, kept: ColumnElement[bool] | None = None) -> set[str]:
+    """Return the digests that models, datasets and results (all, or those that are ``kept``) name."""
+    results = select(Artifact.manifest) if kept is None else select(Artifact.manifest).where(kept)
     return {
         entry.digest
-        for table in (Model, Dataset, Artifact)
-        for manifest in session.execute(select(table.manifest)).scalars()
+        for manifests in (select(Model.manifest), select(Dataset.manifest), results)
+        for manifest in session.execute(manifests).scalars()
         for entry in manifest.files.values()
     }
 
 
-def _unused(database: Database, grace_s: float) -> list[tuple[str, int]]:
-    """Return what was old before the marking began and is named by nothing."""
+def _unused(database: Database, asked: CollectGarbage) -> list[tuple[str, int]]:
+    """Return what was old before the marking began and is named by nothing.
+
+    A dry run looks as if the old results had gone: they count as used just then, so only a collection
+    without grace takes their bytes at once.
+    """
+    kept = None
+    if not asked.apply and asked.older_than_s is not None and not asked.grace_s:
+        kept = ~_old(asked.older_than_s)
     with database.read() as session:
         old = session.execute(
-            select(BlobRow.digest, BlobRow.size).where(BlobRow.touched_at < db_now(-grace_s))
+            select(BlobRow.digest, BlobRow.size).where(BlobRow.touched_at < db_now(-asked.grace_s))
         ).all()
-        used = named(session)
+        used = named(session, kept=kept)
     return [(digest, size) for digest, size in old if digest not in used]
 
 
@@ -140,5 +164,5 @@ def _uploads(home: Path, asked: CollectGarbage, now: datetime) -> Iterator[Path]
     for part in (home / "incoming").glob("*.part"):
         if now.timestamp() - part.stat().st_mtime >= asked.grace_s:
             if asked.apply:
-                part.unlink(missing_ok=True)
+                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
             yield part

@@ -8,6 +8,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from ovfarm.errors import Conflict, InvalidInput, NotFound
+from ovfarm.failures import Failure
 from ovfarm.hardware import Device
 from ovfarm.jobs import JobSpec, JobView
 from ovfarm.plan import Edge, PlannedStep, plan, resolve
@@ -33,7 +34,7 @@ def submit(session: Session, team: UUID, spec: JobSpec, *, key: str | None = Non
     A submit with a ``key`` that this team has used for the same spec returns that job. Raises
     InvalidInput with a pointer into the spec, QuotaExceeded, or Conflict for quarantined work.
     """
-    steps = plan(spec)
+    steps = plan(spec, _model_bytes(session, team, spec))
     owner = lock_team(session, team)
     known = submitted(session, team, key, spec) if key else None
     if known is not None:
@@ -68,6 +69,14 @@ def _write_job(session: Session, team: UUID, spec: JobSpec, steps: Collection[Pl
     )
     _write_steps(session, team, job_id, spec, steps)
     return job_id
+
+
+def _model_bytes(session: Session, team: UUID, spec: JobSpec) -> int:
+    """Return the size of the job's model; one that is not there is found out, and said, later."""
+    try:
+        return catalog.model(session, team, spec.model).manifest.size if spec.model else 0
+    except NotFound:
+        return 0
 
 
 def _check_references(session: Session, team: UUID, spec: JobSpec) -> None:
@@ -179,13 +188,10 @@ def cancel(session: Session, team: UUID, job_id: UUID) -> JobView:
 
 def settle(session: Session, job_id: UUID) -> None:
     """End a job when all its steps have ended. The caller holds the job's row lock."""
-    steps = session.execute(
-        select(Step.state, Step.failure).where(Step.job_id == job_id).order_by(Step.finished_at, Step.ordinal)
-    ).all()
-    states = {state for state, _ in steps}
+    states = set(session.execute(select(Step.state).where(Step.job_id == job_id).distinct()).scalars())
     if states & {StepState.BLOCKED, StepState.QUEUED, StepState.RUNNING}:
         return
-    failure = next((failure for state, failure in steps if state is StepState.FAILED), None)
+    failure = _first_failure(session, job_id) if StepState.FAILED in states else None
     event = JobEvent.SUCCEED
     if failure:
         event = JobEvent.FAIL
@@ -199,6 +205,11 @@ def settle(session: Session, job_id: UUID) -> None:
     )
     if ended.first():
         record(session, job_id, event)
+
+
+def _first_failure(session: Session, job_id: UUID) -> Failure | None:
+    failed = select(Step.failure).where(Step.job_id == job_id, Step.state == StepState.FAILED)
+    return session.execute(failed.order_by(Step.finished_at, Step.ordinal).limit(1)).scalar_one()
 
 
 def start(session: Session, job_id: UUID) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import select, type_coerce, update
 from sqlalchemy.orm import Session
 
 from ovfarm.failures import FailureClass
+from ovfarm.hardware import Device
 from storage.claims import Claim
 from storage.columns import UtcDateTime, db_now
 from storage.tables import Attempt, Node, Share, Team
@@ -21,14 +22,17 @@ def true_up(session: Session, claim: Claim) -> None:
     correct(session, claim.id, claim.team_id)
 
 
-def lock_share(session: Session, claim_id: UUID, team_id: UUID) -> None:
-    """Lock the books that ``correct`` will change, for those who need another row's lock after it."""
-    device = select(Node.device).join(Attempt, Attempt.node_id == Node.id).where(Attempt.claim_id == claim_id)
-    session.execute(
-        select(Share.team_id)
-        .where(Share.team_id == team_id, Share.device == device.scalar_subquery())
-        .with_for_update()
-    )
+def lock_share(session: Session, claim_id: UUID, team_id: UUID) -> tuple[Device, float]:
+    """Lock the books that ``correct`` will change; returns their device class and the team's weight."""
+    device, weight = session.execute(
+        select(Share.device, Team.weight)
+        .join(Team, Team.id == Share.team_id)
+        .join(Attempt, Attempt.claim_id == claim_id)
+        .join(Node, (Node.id == Attempt.node_id) & (Node.device == Share.device))
+        .where(Share.team_id == team_id)
+        .with_for_update(of=Share)
+    ).one()
+    return device, weight
 
 
 def correct(session: Session, claim_id: UUID, team_id: UUID) -> None:
@@ -36,22 +40,15 @@ def correct(session: Session, claim_id: UUID, team_id: UUID) -> None:
 
     The lock comes first: what is waited for it counts as well.
     """
-    lock_share(session, claim_id, team_id)
-    started_at, finished_at, charged_s, node_id = session.execute(
+    device, weight = lock_share(session, claim_id, team_id)
+    started_at, finished_at, charged_s = session.execute(
         update(Attempt)
         .where(Attempt.claim_id == claim_id)
         .values(finished_at=db_now())
-        .returning(
-            Attempt.started_at,
-            type_coerce(Attempt.finished_at, UtcDateTime()),
-            Attempt.charged_s,
-            Attempt.node_id,
-        )
+        .returning(Attempt.started_at, type_coerce(Attempt.finished_at, UtcDateTime()), Attempt.charged_s)
         .execution_options(synchronize_session=False)
     ).one()
     used_s = max((finished_at - started_at).total_seconds(), 0.0)
-    device = session.execute(select(Node.device).where(Node.id == node_id)).scalar_one()
-    weight = session.execute(select(Team.weight).where(Team.id == team_id)).scalar_one()
     session.execute(
         update(Share)
         .where(Share.team_id == team_id, Share.device == device)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from ovfarm.errors import NotFound
@@ -124,23 +124,21 @@ def silence_s(session: Session, name: str) -> float:
     return float((now - seen).total_seconds())
 
 
+def silent(session: Session, silent_for_s: float) -> bool:
+    """Tell whether a node has said nothing for so long without being marked as lost."""
+    return session.execute(select(Node.id).where(*_silent(silent_for_s)).limit(1)).first() is not None
+
+
 def mark_lost(session: Session, silent_for_s: float) -> int:
     """Mark the nodes that have said nothing for so long; returns their number."""
     lost = session.execute(
-        update(Node)
-        .where(
-            Node.state.in_({NodeState.ONLINE, NodeState.DRAINING}),
-            Node.seen_at < db_now(-silent_for_s),
-        )
-        .values(state=NodeState.LOST)
-        .returning(Node.id)
+        update(Node).where(*_silent(silent_for_s)).values(state=NodeState.LOST).returning(Node.id)
     )
     return len(lost.all())
 
 
-def takes_work(session: Session, node_id: UUID) -> bool:
-    """Tell whether a node is to take steps: online, not drained, not sick."""
-    return session.execute(select(Node.state).where(Node.id == node_id)).scalar_one() is NodeState.ONLINE
+def _silent(silent_for_s: float) -> tuple[ColumnElement[bool], ...]:
+    return (Node.state.in_({NodeState.ONLINE, NodeState.DRAINING}), Node.seen_at < db_now(-silent_for_s))
 
 
 def drain(session: Session, team: UUID, node_id: UUID) -> NodeView:
@@ -159,7 +157,7 @@ def _steer(session: Session, team: UUID, node_id: UUID, *, cordoned: bool) -> No
     ).scalar_one_or_none()
     if before is None:
         raise NotFound(f"there is no node {public_id('nod', node_id)}", hint="list them: ovfarm nodes ls")
-    if before is not NodeState.LOST:
+    if before not in {NodeState.LOST, NodeState.LEFT}:
         set_state(session, node_id, NodeState.DRAINING if cordoned else NodeState.ONLINE)
     if not cordoned:
         for need in session.execute(

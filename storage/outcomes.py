@@ -15,8 +15,9 @@ from ovfarm.errors import LeaseLost
 from ovfarm.failures import Failure, FailureCode
 from ovfarm.hints import HINTS
 from ovfarm.jobs import NodeState
-from ovfarm.results import Manifest, Progress, StepResult
+from ovfarm.results import Manifest, Measurement, Progress, StepResult
 from ovfarm.states import StepEvent, StepState, step_target
+from storage.catalog import note_ports
 from storage.claims import Claim
 from storage.columns import db_now
 from storage.events import record, touch
@@ -65,20 +66,21 @@ def succeed(session: Session, claim: Claim, step_key: str, product: Product) -> 
     record_end(session, claim, StepEvent.SUCCEED)
     artifact_id = _write_artifact(session, claim, product)
     finish(session, claim, step_key, product.result, artifact_id, cached=False)
-    session.execute(delete(MeasurementRow).where(MeasurementRow.step_id == claim.step_id))
-    for measured in product.result.measurements:
-        session.execute(
-            insert(MeasurementRow).values(
-                team_id=claim.team_id,
-                step_id=claim.step_id,
-                name=measured.name,
-                subject=measured.subject,
-                value=measured.value,
-                unit=measured.unit.value,
-                ci_low=measured.ci_low,
-                ci_high=measured.ci_high,
-            )
-        )
+    if measured := product.result.measurements:
+        session.execute(insert(MeasurementRow), [_measurement_row(claim, one) for one in measured])
+
+
+def _measurement_row(claim: Claim, measured: Measurement) -> dict[str, object]:
+    return {
+        "team_id": claim.team_id,
+        "step_id": claim.step_id,
+        "name": measured.name,
+        "subject": measured.subject,
+        "value": measured.value,
+        "unit": measured.unit.value,
+        "ci_low": measured.ci_low,
+        "ci_high": measured.ci_high,
+    }
 
 
 def record_end(session: Session, claim: Claim, event: StepEvent, reason: str | None = None) -> None:
@@ -122,6 +124,8 @@ def finish(
         failure=None,
     )
     _close_attempt(session, claim, "succeeded", None)
+    if result.ports:
+        note_ports(session, claim.step_id, result.ports)
     unblock(session, claim.step_id, claim.job_id)
     settle(session, claim.job_id)
 

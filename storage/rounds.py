@@ -30,25 +30,96 @@ class Pace:
     sweep_s: float
 
 
-def silence(session: Session) -> None:
-    """Say nothing of oneself: the beat of a process that is no node."""
-    del session
+class Round:
+    """What one process does for all in its rounds; it writes only where something is due.
+
+    ``beat`` is called first, with a session: a node says there that it lives. ``monotonic`` gives seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        pace: Pace,
+        beat: Callable[[Session], object] | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.pace = pace
+        self._database = database
+        self._beat = beat
+        self._monotonic = monotonic
+        self._answered = monotonic()
+        # Right after its start a process cannot know whether the farm was away: it waits one lease.
+        self._patient_until = monotonic() + pace.lease_s
+
+    def make(self) -> None:
+        """Make one round; raises Unavailable when the database is away."""
+        if self._beat is not None:
+            with self._database.write() as session:
+                self._beat(session)
+        self._mark_lost()
+        self._note_answer()
+        self._release()
+        if self._monotonic() >= self._patient_until:
+            self._take_back()
+        self._let_come_back()
+        self._ring_overdue()
+
+    def _note_answer(self) -> None:
+        """After an outage all leases look expired: give their owners one lease to come back."""
+        now = self._monotonic()
+        if now - self._answered > self.pace.lease_s:
+            self._patient_until = now + self.pace.lease_s
+        self._answered = now
+
+    def _mark_lost(self) -> None:
+        silent_for_s = self.pace.lease_s * _LOST_AFTER_LEASES
+        with self._database.read() as session:
+            silent = nodes.silent(session, silent_for_s)
+        if silent:
+            with self._database.write() as session:
+                nodes.mark_lost(session, silent_for_s)
+
+    def _release(self) -> None:
+        with self._database.read() as session:
+            due = sweep.due(session)
+        for overdue in due:
+            with self._database.write() as session:
+                sweep.release_due(session, overdue)
+
+    def _take_back(self) -> None:
+        with self._database.read() as session:
+            expired = sweep.expired(session)
+            charged = not (expired and sweep.outage(session))
+        for overdue in expired:
+            try:
+                with self._database.write() as session:
+                    sweep.take_back(session, overdue, charged=charged)
+            except LeaseLost:
+                continue  # its node has renewed or ended it meanwhile
+            log.warning("lease.expired", step=overdue.step_id.hex, charged=charged)
+
+    def _let_come_back(self) -> None:
+        waiting_s = self.pace.lease_s * _AVOIDED_FOR_LEASES
+        with self._database.read() as session:
+            away = sweep.kept_away(session, waiting_s)
+        if away:
+            with self._database.write() as session:
+                sweep.let_come_back(session, waiting_s)
+
+    def _ring_overdue(self) -> None:
+        with self._database.read() as session:
+            queues = sweep.overdue_queues(session, self.pace.poll_s)
+        for queue in queues:
+            self._database.ring(queue)
 
 
 class Rounds:
-    """A thread that makes the rounds every ``sweep_s`` seconds, jittered, until it is stopped.
+    """A thread that makes rounds every ``sweep_s`` seconds, jittered, until it is stopped."""
 
-    ``beat`` is called first in each round, with a session: a node says there that it lives.
-    """
-
-    def __init__(self, database: Database, pace: Pace, beat: Callable[[Session], object] = silence) -> None:
-        self._database = database
-        self._pace = pace
-        self._beat = beat
+    def __init__(self, one: Round) -> None:
+        self._round = one
         self._stopping = threading.Event()
-        self._answered = time.monotonic()
-        # Right after its start a process cannot know whether the farm was away: it waits one lease.
-        self._patient_until = time.monotonic() + pace.lease_s
         self._thread = threading.Thread(target=self._keep, name="rounds", daemon=True)
 
     def start(self) -> None:
@@ -61,48 +132,8 @@ class Rounds:
         self._thread.join()
 
     def _keep(self) -> None:
-        while not self._stopping.wait(self._pace.sweep_s * _DICE.uniform(0.5, 1.0)):
+        while not self._stopping.wait(self._round.pace.sweep_s * _DICE.uniform(0.5, 1.0)):
             try:
-                self._round()
+                self._round.make()
             except Unavailable as away:
                 log.warning("rounds.unavailable", why=away.message)
-
-    def _round(self) -> None:
-        with self._database.write() as session:
-            self._beat(session)
-        with self._database.write() as session:
-            nodes.mark_lost(session, self._pace.lease_s * _LOST_AFTER_LEASES)
-        self._note_answer()
-        self._release()
-        if time.monotonic() >= self._patient_until:
-            self._take_back()
-        with self._database.write() as session:
-            sweep.let_come_back(session, self._pace.lease_s * _AVOIDED_FOR_LEASES)
-        with self._database.write() as session:
-            sweep.ring_overdue(session, self._pace.poll_s)
-
-    def _note_answer(self) -> None:
-        """After an outage all leases look expired: give their owners one lease to come back."""
-        now = time.monotonic()
-        if now - self._answered > self._pace.lease_s:
-            self._patient_until = now + self._pace.lease_s
-        self._answered = now
-
-    def _release(self) -> None:
-        with self._database.read() as session:
-            due = sweep.due(session)
-        for overdue in due:
-            with self._database.write() as session:
-                sweep.release_due(session, overdue)
-
-    def _take_back(self) -> None:
-        with self._database.read() as session:
-            expired = sweep.expired(session)
-            charged = not sweep.outage(session)
-        for overdue in expired:
-            try:
-                with self._database.write() as session:
-                    sweep.take_back(session, overdue, charged=charged)
-            except LeaseLost:
-                continue  # its node has renewed or ended it meanwhile
-            log.warning("lease.expired", step=overdue.step_id.hex, charged=charged)

@@ -7,7 +7,7 @@ nothing, and rings again for steps that have waited for long.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from ovfarm.errors import LeaseLost
@@ -19,8 +19,8 @@ from storage.events import record
 from storage.jobs import settle
 from storage.ledger import POISON_AFTER, correct, crashes
 from storage.quarantine import quarantine
-from storage.steps import cancel_below, release, ring_for
-from storage.tables import Attempt, Inflight, Job, Step
+from storage.steps import cancel_below, release
+from storage.tables import Attempt, Inflight, Job, NeedRow, Step
 
 BATCH = 100
 _NODES_OF_AN_OUTAGE = 3
@@ -178,21 +178,26 @@ def _end(session: Session, lost: _Lost, event: StepEvent, failure: Failure, *, a
     session.execute(delete(Inflight).where(Inflight.claim_id == lost.claim_id))
 
 
+def kept_away(session: Session, waiting_s: float) -> bool:
+    """Tell whether a step has been kept from a node for so long that it should return there."""
+    return session.execute(select(Step.id).where(*_kept_away(waiting_s)).limit(1)).first() is not None
+
+
 def let_come_back(session: Session, waiting_s: float) -> None:
     """Let steps that no other node has taken for so long return to the node that they failed on."""
-    session.execute(
-        update(Step)
-        .where(
-            Step.state == StepState.QUEUED,
-            Step.avoid_node.is_not(None),
-            Step.queued_at < db_now(-waiting_s),
-        )
-        .values(avoid_node=None)
+    session.execute(update(Step).where(*_kept_away(waiting_s)).values(avoid_node=None))
+
+
+def _kept_away(waiting_s: float) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Step.state == StepState.QUEUED,
+        Step.avoid_node.is_not(None),
+        Step.queued_at < db_now(-waiting_s),
     )
 
 
-def ring_overdue(session: Session, waiting_s: float) -> None:
-    """Ring again for needs with a step that has been queued for longer than ``waiting_s`` seconds."""
+def overdue_queues(session: Session, waiting_s: float) -> tuple[str, ...]:
+    """Return the queues of needs with a step that has been queued for longer than ``waiting_s`` seconds."""
     overdue = select(Step.need_key).where(Step.state == StepState.QUEUED, Step.queued_at < db_now(-waiting_s))
-    for need_key in session.execute(overdue.distinct()).scalars():
-        ring_for(session, need_key)
+    needs = session.execute(select(NeedRow).where(NeedRow.key.in_(overdue))).scalars()
+    return tuple(row.need.queue for row in needs)

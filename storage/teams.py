@@ -9,9 +9,15 @@ from ovfarm.errors import Conflict, NotFound
 from ovfarm.teams import AddTeam, SetTeam, TeamView
 from storage.columns import db_now
 from storage.rows import insert_once
-from storage.tables import Share, Team
+from storage.tables import FarmRow, Share, Team
 
 DEFAULT_TEAM = UUID(int=1)
+
+
+def farm_id(session: Session) -> UUID:
+    """Return which farm this database is; it is decided when it is first asked."""
+    insert_once(session, FarmRow, key=1, id=uuid4())
+    return session.execute(select(FarmRow.id)).scalar_one()
 
 
 def default_team(session: Session) -> UUID:
@@ -19,6 +25,11 @@ def default_team(session: Session) -> UUID:
     if session.get(Team, DEFAULT_TEAM) is None:
         insert_once(session, Team, id=DEFAULT_TEAM, name="default", weight=1.0, created_at=db_now())
     return DEFAULT_TEAM
+
+
+def name_of(session: Session, team: UUID) -> str:
+    """Return the name of a team."""
+    return session.execute(select(Team.name).where(Team.id == team)).scalar_one()
 
 
 def add_team(session: Session, asked: AddTeam) -> UUID:

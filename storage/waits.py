@@ -13,6 +13,7 @@ from storage.claims import within_budget
 from storage.columns import db_now
 from storage.queries import job as job_view
 from storage.tables import Node, NodeNeed, Step, Team
+from storage.teams import DEFAULT_TEAM
 
 # Counting stops here: beyond it the exact number tells nobody anything.
 _COUNTED = 1000
@@ -28,12 +29,17 @@ class _Queue:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """The nodes that could run it: classes, slots, idle slots, seconds until the next one is free."""
+    """The nodes that could run it: classes, slots, idle slots, seconds until the next one is free.
+
+    ``closed`` are those more that could, but serve the default team alone.
+    """
 
     devices: frozenset[Device]
     slots: int
     idle: int
     free_in_s: float
+    closed: int
+    resting: int
 
 
 def explain(session: Session, team: UUID, job_id: UUID) -> Why:
@@ -68,7 +74,7 @@ def _of_step(session: Session, view: JobView, step: Step) -> Why:
     pool = _pool(session, step)
     stated = next(s.reason for s in view.steps if s.name == step.name) or ""
     if not pool.slots:
-        sentence = f"{step.name}: {stated}; it starts when one joins or comes back"
+        sentence = f"{step.name}: {_nobody(pool) or f'{stated}; it starts when one joins or comes back'}"
         return Why(job=view.id, sentence=sentence, step=step.name, need=step.need_key, slots=0)
     queue, share = _queue(session, step), _share(session, step, pool)
     bound = _bound(session, step, pool)
@@ -93,13 +99,28 @@ def _of_step(session: Session, view: JobView, step: Step) -> Why:
     )
 
 
+def _nobody(pool: _Pool) -> str | None:
+    """Say why nodes that could run a step do not, if there are such nodes."""
+    if pool.resting:
+        nodes = "the node that could run it is" if pool.resting == 1 else f"all {pool.resting} nodes are"
+        return f"{nodes} drained or sick; it starts when one is resumed, or another joins"
+    if pool.closed:
+        return (
+            f"{pool.closed} nodes could run it, but have no sandbox for what other teams upload; "
+            "it starts when one that has joins"
+        )
+    return None
+
+
 def _pool(session: Session, step: Step) -> _Pool:
     elapsed = select(Step.node_id, Step.started_at, Step.estimate_s).where(Step.state == StepState.RUNNING)
     nodes = session.execute(
-        select(Node.id, Node.device, Node.slots)
+        select(Node.id, Node.device, Node.slots, Node.offer)
         .join(NodeNeed, NodeNeed.node_id == Node.id)
         .where(NodeNeed.need_key == step.need_key, Node.state == NodeState.ONLINE)
     ).all()
+    could = len(nodes)
+    nodes = [node for node in nodes if node.offer.all_teams or step.team_id == DEFAULT_TEAM]
     ids = {node.id for node in nodes}
     now = session.execute(select(db_now())).scalar_one()
     left = [
@@ -112,7 +133,19 @@ def _pool(session: Session, step: Step) -> _Pool:
         slots=slots,
         idle=max(slots - len(left), 0),
         free_in_s=min(left, default=0.0),
+        closed=could - len(nodes),
+        resting=_resting(session, step),
     )
+
+
+def _resting(session: Session, step: Step) -> int:
+    """Return how many nodes could run it and take nothing now."""
+    return session.execute(
+        select(func.count())
+        .select_from(Node)
+        .join(NodeNeed, NodeNeed.node_id == Node.id)
+        .where(NodeNeed.need_key == step.need_key, Node.state.in_({NodeState.DRAINING, NodeState.SICK}))
+    ).scalar_one()
 
 
 def _queue(session: Session, step: Step) -> _Queue:

@@ -7,20 +7,19 @@ import structlog
 
 from ovfarm.errors import OvfarmError, Unavailable
 from ovfarm.jobs import NodeState
-from ovfarm.settings import LogFormat, Settings
+from ovfarm.settings import LogFormat, Settings, read
 from storage import nodes
 from storage.blobs import Blobs
 from storage.database import Database
 from storage.logs import start_logging
-from storage.rounds import Pace, Rounds
+from storage.rounds import Pace, Round, Rounds
 from storage.schema import at_head
 from workers.app import Told, celery_app, listen
 from workers.bell import bell
 from workers.drain import Slots
 from workers.health import Health
 from workers.isolate import Zygote
-from workers.node import inventory, join, name_of
-from workers.sandbox import Unsandboxed
+from workers.node import choose_sandbox, inventory, join, name_of, sandboxed
 from workers.workplace import Workplace
 
 log = structlog.get_logger()
@@ -32,16 +31,17 @@ def serve(settings: Settings) -> None:
     if not at_head(settings.database):
         raise Unavailable("the database has an older schema", hint="run: ovfarm admin migrate")
     scratch = settings.home / "scratch" / name_of(settings)
+    sandbox = choose_sandbox(settings, scratch)
     with (
         closing(Database(settings.database, bell=bell(settings))) as database,
         Zygote(
-            sandbox=Unsandboxed(scratch.parent),
+            sandbox=sandbox,
             recycle_after=settings.recycle_after,
             watchdog_s=settings.lease_s,
         ) as zygote,
     ):
         zygote.start()
-        offer = inventory(settings, zygote, scratch)
+        offer = sandboxed(inventory(settings, zygote, scratch), settings.sandbox, sandbox.level)
         node = join(settings, database, offer)
         health = Health(
             database, node, lambda: inventory(settings, zygote, scratch), rest_s=2 * settings.lease_s
@@ -54,10 +54,9 @@ def serve(settings: Settings) -> None:
 def _serve(place: Workplace) -> None:
     settings, database, node = place.settings, place.database, place.node
     slots = Slots(place)
+    pace = Pace(settings.lease_s, settings.poll_s, settings.sweep_s)
     rounds = Rounds(
-        database,
-        Pace(settings.lease_s, settings.poll_s, settings.sweep_s),
-        lambda session: nodes.beat(session, node.id, leaving=slots.leaving),
+        Round(database, pace, lambda session: nodes.beat(session, node.id, leaving=slots.leaving))
     )
     slots.start()
     rounds.start()
@@ -74,7 +73,7 @@ def _serve(place: Workplace) -> None:
         _say(place, NodeState.DRAINING)
         slots.leave(settings.drain_s)
         rounds.stop()
-        _say(place, NodeState.LOST)
+        _say(place, NodeState.LEFT)
         log.info("node.left", node=node.name)
 
 
@@ -97,9 +96,9 @@ def heard(settings: Settings) -> None:
 
 def main(arguments: list[str]) -> int:
     """Start a node, or look whether it is heard; returns the exit code."""
-    settings = Settings()
-    start_logging(json=settings.log is LogFormat.JSON)
     try:
+        settings = read()
+        start_logging(json=settings.log is LogFormat.JSON)
         heard(settings) if arguments == ["health"] else serve(settings)
     except OvfarmError as error:
         sys.stderr.write(f"{error.message}\n{error.hint or ''}\n")

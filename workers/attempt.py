@@ -2,7 +2,9 @@
 
 import random
 import shutil
+import subprocess
 from pathlib import Path
+from time import monotonic
 
 import structlog
 from sqlalchemy.orm import Session
@@ -45,11 +47,15 @@ class Attempt:
     def run(self) -> Failure | None:
         """Do the work and commit its end, whatever it is; returns the failure if it was one."""
         try:
+            began = monotonic()
             failpoint(Failpoint.CLAIMED)
             ins = self._inputs()
             if self._leads(ins):
                 end = self._work(ins)
                 self._finish(end)
+                log.info(
+                    "step.ended", well=not isinstance(end, Failure), seconds=round(monotonic() - began, 3)
+                )
                 return end if isinstance(end, Failure) else None
         except LeaseLost as lost:
             log.warning("step.lost", why=str(lost))
@@ -57,7 +63,7 @@ class Attempt:
             # Neither database nor store came back in time: the sweep gives the step to another node.
             log.warning("step.abandoned", why=away.message)
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _clear(self._folder)
         return None
 
     def _inputs(self) -> tuple[Input, ...]:
@@ -145,6 +151,14 @@ class Attempt:
 
     def _persist(self, write: outcomes.Write) -> None:
         persist(self._place.database, self._claim, write, for_s=self._place.settings.lease_s)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a step's folder; what is nested too deeply for Python is left to a program that is not."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        subprocess.run(["/bin/rm", "-rf", "--", str(folder)], check=False)
 
 
 def _canonical(result: StepResult, manifest: Manifest | None) -> str:

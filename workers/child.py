@@ -14,13 +14,15 @@ from ovfarm.results import Progress, StepResult
 from ovfarm.shapes import Document
 from workers.protocol import (
     Bench,
+    ChildRequest,
+    EscapesFrame,
+    EscapesRequest,
     FailureFrame,
     InventoryFrame,
     InventoryRequest,
     ProgressFrame,
     ResultFrame,
     StepFailed,
-    StepRequest,
 )
 
 _REPORT_EVERY_S = 0.1
@@ -36,7 +38,11 @@ class _Inventory(Protocol):
     def offer(self, openvino_device: str) -> Offer: ...
 
 
-def answer(request: StepRequest | InventoryRequest, say: Say) -> None:
+class _Escapes(Protocol):
+    def tried(self, request: EscapesRequest) -> EscapesFrame: ...
+
+
+def answer(request: ChildRequest, say: Say) -> None:
     """Do what is asked and say how it went; whatever goes wrong in a step is said as a failure."""
     try:
         say(_reply(request, say))
@@ -48,10 +54,13 @@ def answer(request: StepRequest | InventoryRequest, say: Say) -> None:
         say(FailureFrame(failure=_crash(crash)))
 
 
-def _reply(request: StepRequest | InventoryRequest, say: Say) -> ResultFrame | InventoryFrame:
+def _reply(request: ChildRequest, say: Say) -> ResultFrame | InventoryFrame | EscapesFrame:
     if isinstance(request, InventoryRequest):
         inventory: _Inventory = _module("workers.kit.inventory")
         return InventoryFrame(offer=inventory.offer(request.device))
+    if isinstance(request, EscapesRequest):
+        escapes: _Escapes = _module("workers.escapes")
+        return escapes.tried(request)
     step: _Step = _module(f"workers.steps.{Kind(request.params.kind)}")
     bench = Bench(
         inputs=request.inputs,

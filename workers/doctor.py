@@ -15,16 +15,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ovfarm.errors import OvfarmError
-from ovfarm.settings import Settings
+from ovfarm.hardware import SandboxLevel
+from ovfarm.settings import Settings, read
 from storage.blobs import Blobs
 from storage.schema import at_head
 from workers.app import celery_app
+from workers.confinement import PACKAGES
+from workers.escapes import WAYS
 from workers.isolate import Zygote
 from workers.node import inventory
-from workers.sandbox import PACKAGES, Unsandboxed
+from workers.sandbox import chosen
+from workers.trial import escapes
 
 _FIXED_SQLITE = (3, 51, 3)
 _LEAST_FREE = 5 << 30
+_STRONGER = "install bubblewrap (Debian: apt-get install bubblewrap) on Linux 5.13 or newer"
 _DEVICES = """\
 import openvino
 core = openvino.Core()
@@ -132,13 +137,32 @@ def _openvino() -> Finding:
 
 def _node(settings: Settings) -> Finding:
     """Start a zygote and have it infer once: what a worker does at its start."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        with Zygote(sandbox=Unsandboxed(folder)) as zygote:
-            offer = inventory(settings, zygote, folder)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sandbox = chosen(settings.sandbox, folder / "home", folder / "scratch")
+        with Zygote(sandbox=sandbox) as zygote:
+            offer = inventory(settings, zygote, folder / "scratch")
     isa = ", ".join(offer.isa) or "none known"
     text = f"{offer.device_name}, {offer.cores:g} cores, {offer.default_precision} by default, {isa}"
-    return Finding("node", "ok", text)
+    return Finding("node", "ok", f"{text}; sandbox: {sandbox.level}")
+
+
+def look_at_sandbox(settings: Settings) -> Iterator[Finding]:
+    """Yield what stands around a step on this machine, and each way out of it, tried by a child."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            sandbox = chosen(settings.sandbox, folder / "home", folder / "scratch")
+            found = escapes(sandbox, folder / "outside", folder / "scratch")
+        except OvfarmError as error:
+            yield Finding("sandbox", "wrong", error.message, error.hint or "")
+            return
+    state = "ok" if sandbox.level is SandboxLevel.FULL else "warning"
+    yield Finding("sandbox", state, sandbox.level.value, "" if state == "ok" else _STRONGER)
+    mend = "run the node as an ordinary user" if os.geteuid() == 0 else _STRONGER
+    for way in WAYS:
+        shut = way in found.shut
+        yield Finding(way, "ok" if shut else "wrong", "shut" if shut else "OPEN", "" if shut else mend)
 
 
 def _torch() -> Finding:
@@ -160,7 +184,8 @@ def _torch() -> Finding:
 
 def main() -> None:
     """Print the findings as they come."""
-    for finding in look(Settings()):
+    looked = look_at_sandbox if sys.argv[1:] == ["--sandbox"] else look
+    for finding in looked(read()):
         sys.stdout.write(json.dumps(asdict(finding)) + "\n")
         sys.stdout.flush()
 

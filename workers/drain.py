@@ -113,5 +113,8 @@ class Slots:
                     self._place.health.note(end)
         except Unavailable as away:
             log.warning("health.unavailable", why=away.message)
+        except Exception:
+            # A slot outlives whatever a step makes of it: the lease runs out, the step goes on elsewhere.
+            log.exception("attempt.crashed", step=claimed.name)
         finally:
             self._leases.discard(lease)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -15,20 +16,22 @@ from ovfarm.failures import Failure, FailureClass, FailureCode
 from ovfarm.hardware import Offer
 from ovfarm.results import Progress, StepResult
 from ovfarm.shapes import Document
+from workers.childlog import evidence
 from workers.frames import NOTICE, Alive, BadFrame, Inbox, Kill, Ready, Run, Said, parsed, send
 from workers.protocol import (
+    AnyFrame,
+    ChildRequest,
+    EscapesFrame,
     FailureFrame,
     InventoryFrame,
-    InventoryRequest,
+    LastFrame,
     ProgressFrame,
     ResultFrame,
-    StepRequest,
 )
 from workers.sandbox import Sandbox
 
 _LOOK_EVERY_S = 0.05
 _START_S = 120.0
-Words = ResultFrame | FailureFrame | InventoryFrame | ProgressFrame
 
 
 class _Generation:
@@ -78,7 +81,7 @@ class _Generation:
                     hint="the reason is printed above; mend the installation with: ./farm setup",
                 )
 
-    def open(self, request: StepRequest | InventoryRequest) -> tuple[str, "queue.SimpleQueue[Said | None]"]:
+    def open(self, request: ChildRequest) -> tuple[str, "queue.SimpleQueue[Said | None]"]:
         name, box = uuid4().hex, queue.SimpleQueue[Said | None]()
         self._boxes[name] = box
         self.children += 1
@@ -136,7 +139,8 @@ class Zygote:
     """A warm zygote that is renewed after ``recycle_after`` children and after any crash.
 
     ``preload`` is the module that it imports; ``watchdog_s`` is how long it lets children run without
-    hearing from this process. ``run`` may be called from many threads.
+    hearing from this process. ``run`` may be called from many threads; a zygote inside bubblewrap ends
+    with the thread that started it (the kernel's PR_SET_PDEATHSIG), so those live as long as the node.
     """
 
     def __init__(
@@ -144,7 +148,7 @@ class Zygote:
         *,
         sandbox: Sandbox,
         preload: str = "workers.kit.preload",
-        recycle_after: int = 100,
+        recycle_after: int = 1000,
         watchdog_s: float = 30.0,
     ) -> None:
         self._sandbox = sandbox
@@ -184,11 +188,11 @@ class Zygote:
 
     def run(
         self,
-        request: StepRequest | InventoryRequest,
+        request: ChildRequest,
         *,
         on_progress: Callable[[Progress], None],
         stop: threading.Event,
-    ) -> StepResult | Offer | Failure:
+    ) -> StepResult | Offer | EscapesFrame | Failure:
         """Run a request in a fresh child and return how it ended; ``stop`` kills the child at once.
 
         Raises Unavailable when no zygote can be had.
@@ -205,21 +209,25 @@ class Zygote:
                 if isinstance(words, ProgressFrame):
                     on_progress(words.progress)
                 elif words is not None:
-                    return self._meaning(generation, words)
+                    return self._meaning(generation, words, request.log)
         finally:
             generation.forget(name)
 
     def _meaning(
-        self, generation: _Generation, words: ResultFrame | FailureFrame | InventoryFrame
-    ) -> StepResult | Offer | Failure:
+        self, generation: _Generation, words: LastFrame, log: Path
+    ) -> StepResult | Offer | EscapesFrame | Failure:
         match words:
             case ResultFrame(result=result):
                 return result
             case InventoryFrame(offer=offer):
                 return offer
+            case EscapesFrame() as found:
+                return found
             case FailureFrame(failure=failure):
                 generation.crashed |= failure.failure_class is FailureClass.CRASH
-                return failure
+                if failure.evidence or failure.failure_class is FailureClass.USER:
+                    return failure
+                return failure.model_copy(update={"evidence": evidence(log)})
 
     def _generation(self) -> _Generation:
         """Return a warm zygote, a new one if the present one is used up."""
@@ -246,7 +254,7 @@ def _closed_when_idle(generation: _Generation) -> bool:
     return generation.idle
 
 
-def _next(box: "queue.SimpleQueue[Said | None]", generation: _Generation) -> Words | None:
+def _next(box: "queue.SimpleQueue[Said | None]", generation: _Generation) -> AnyFrame | None:
     """Return the child's next words, or None when there are none yet."""
     try:
         said = box.get(timeout=_LOOK_EVERY_S)

@@ -12,6 +12,7 @@ from workers.protocol import ChildLimits
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 # The kernel should take a child before the worker, and both before a database on the same host.
 _OOM_SCORE = "900"
+_LAST_WORDS_S = 5
 
 
 def _prctl(option: int, value: int) -> None:
@@ -42,12 +43,20 @@ def apply(limits: ChildLimits) -> None:
     }
     for kind, value in wanted.items():
         if value is not None:
-            _, hard = resource.getrlimit(kind)
-            bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(kind, (bound, bound))
+            _bind(kind, value, value)
+    if limits.cpu_s is not None:
+        # At the soft limit the signal says why; at the hard one the kernel just kills.
+        _bind(resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + _LAST_WORDS_S)
     # Some containers mount /proc read-only; the order of victims is then the kernel's own.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+
+
+def _bind(kind: int, soft: int, hard: int) -> None:
+    _, most = resource.getrlimit(kind)
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(kind, (soft, hard))
 
 
 def _parents() -> dict[int, int]:

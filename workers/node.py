@@ -1,19 +1,25 @@
 """Finds out what this node offers, by asking a child, and puts it into the pool."""
 
+import os
 import shutil
 import socket
 import threading
 from pathlib import Path
 
+import structlog
+
 from ovfarm.errors import Unavailable
 from ovfarm.failures import Failure
-from ovfarm.hardware import Device, Offer
+from ovfarm.hardware import Device, Offer, SandboxLevel, SandboxMode
 from ovfarm.recipes import known_steps
 from ovfarm.settings import Settings
 from storage.database import Database
 from storage.nodes import NodeIdentity, register
 from workers.isolate import Zygote
 from workers.protocol import InventoryRequest
+from workers.sandbox import Sandbox, chosen
+
+log = structlog.get_logger()
 
 _OPENVINO_NAME = {Device.CPU: "CPU", Device.GPU: "GPU", Device.NPU: "NPU", Device.AUTO: "CPU"}
 
@@ -46,10 +52,34 @@ def inventory(settings: Settings, zygote: Zygote, scratch: Path) -> Offer:
     return found.model_copy(update=own)
 
 
+def choose_sandbox(settings: Settings, scratch: Path) -> Sandbox:
+    """Return the sandbox that the settings ask for; raises Unavailable when this machine cannot do it."""
+    if os.geteuid() == 0:
+        log.warning("node.root", why="a node needs no root: run it as a user of its own")
+    stand_in = settings.emulated.get(settings.device)
+    device = _OPENVINO_NAME[stand_in or settings.device]
+    sandbox = chosen(settings.sandbox, settings.home / "sandbox", scratch, device)
+    if sandbox.level is SandboxLevel.NONE:
+        log.warning("node.no_sandbox", why="uploaded models run with nothing between them and this node")
+    return sandbox
+
+
+def sandboxed(offer: Offer, mode: SandboxMode, level: SandboxLevel) -> Offer:
+    """Return an offer that says what stands around its steps; without anything it is for one team only.
+
+    An operator who says ``off`` trusts all teams.
+    """
+    trusted = level is not SandboxLevel.NONE or mode is SandboxMode.OFF
+    return offer.model_copy(update={"sandbox": level, "all_teams": trusted})
+
+
 def join(settings: Settings, database: Database, offer: Offer) -> NodeIdentity:
     """Put this node into the pool, with its scratch folder wiped of what an earlier life left."""
     name = name_of(settings)
-    shutil.rmtree(settings.home / "scratch" / name, ignore_errors=True)
-    (settings.home / "scratch" / name).mkdir(parents=True)
+    scratch = settings.home / "scratch" / name
+    scratch.mkdir(parents=True, exist_ok=True)
+    # The folder itself stays: the sandbox has it mounted.
+    for left in scratch.iterdir():
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
     with database.write() as session:
         return register(session, name, socket.gethostname(), offer, settings.slots)

@@ -5,95 +5,67 @@ import os
 import signal
 import socket
 import time
-from collections import deque
-from pathlib import Path
 
 from ovfarm.failures import Failure, FailureClass, FailureCode
 from ovfarm.hints import HINTS
 from workers import limits
+from workers.childlog import ChildLog
 from workers.frames import BadFrame, Inbox, parsed
 from workers.protocol import (
+    ANSWERS,
     FRAME,
+    READING,
+    ChildRequest,
     FailureFrame,
-    InventoryFrame,
     InventoryRequest,
+    LastFrame,
     ProgressFrame,
-    ResultFrame,
-    StepRequest,
 )
+from workers.quota import Quota
 
 _CHUNK = 1 << 16
-_HEAD, _TAIL = 64 << 10, 256 << 10
-Words = ResultFrame | FailureFrame | InventoryFrame
-
-
-class Log:
-    """What a child prints: its head and its tail, however much there is between."""
-
-    def __init__(self) -> None:
-        self._head = b""
-        self._tail: deque[bytes] = deque()
-        self._kept = 0
-        self._dropped = 0
-
-    def write(self, data: bytes) -> None:
-        """Take bytes; the oldest beyond the bound are dropped and counted."""
-        room = _HEAD - len(self._head)
-        self._head += data[:room]
-        if rest := data[room:]:
-            self._tail.append(rest)
-            self._kept += len(rest)
-        while self._kept - len(self._tail[0] if self._tail else b"") > _TAIL:
-            dropped = len(self._tail.popleft())
-            self._kept -= dropped
-            self._dropped += dropped
-
-    def text(self) -> str:
-        """Return what is left, with a line in the place of what is not."""
-        gap = f"\n… {self._dropped} bytes left out …\n".encode() if self._dropped else b""
-        return (self._head + gap + b"".join(self._tail)).decode(errors="replace")
+_FEW = 32
+_MOST_PROCESSES = 1024
 
 
 class Offspring:
-    """A forked child with its two ends: the socket that it replies on, the pipe that it prints to."""
+    """A forked child, the socket that it replies on, and the file that it prints to."""
 
     def __init__(
         self,
         name: str,
         pid: int,
         reply: socket.socket,
-        log: int,
-        request: StepRequest | InventoryRequest,
+        log: ChildLog,
+        request: ChildRequest,
     ) -> None:
         self.id = name
         self.pid = pid
         self._reply = reply
-        self._log_end = log
-        self._log_path = request.log
+        self._log = log
+        self._answers = ANSWERS[request.request]
+        self._listening = True
+        self._stage = ""
         self._timeout_s = request.limits.timeout_s
         self._deadline = time.monotonic() + request.limits.timeout_s
+        self._quota = _quota(request)
+        self.processes = request.limits.processes or _MOST_PROCESSES
         self._inbox = Inbox()
-        self._log = Log()
-        self._open = {reply.fileno(), log}
-        self._words: Words | None = None
+        self._words: LastFrame | None = None
         self._status: int | None = None
         reply.setblocking(False)
-        os.set_blocking(log, False)
 
     def open_ends(self) -> frozenset[int]:
         """Return the descriptors on which this child may still say something."""
-        return frozenset(self._open)
+        return frozenset({self._reply.fileno()} if self._listening else ())
 
-    def read(self, end: int) -> list[ProgressFrame]:
-        """Take what has come on ``end``; returns the progress to pass on."""
-        data = _read(end)
+    def read(self) -> list[ProgressFrame]:
+        """Take what it has said; returns the progress to pass on."""
+        data = _read(self._reply.fileno())
         if data is None:
             return []
         if not data:
-            self._open.discard(end)
-            return []
-        if end == self._log_end:
-            self._log.write(data)
+            self._listening = False
             return []
         return self._hear(data)
 
@@ -104,24 +76,52 @@ class Offspring:
                 frame = parsed(FRAME, body)
                 if isinstance(frame, ProgressFrame):
                     progress.append(frame)
-                else:
+                    self._stage = frame.progress.stage
+                elif frame.frame in self._answers:
                     self._words = self._words or frame
+                else:
+                    self._babble(f"a {frame.frame}, which is no answer to what was asked")
         except BadFrame as garbage:
-            self._open.discard(self._reply.fileno())
-            self._end(FailureClass.CRASH, FailureCode.BAD_REPLY, f"the step's reply is {garbage.message}")
+            self._babble(garbage.message)
         return progress
+
+    def _babble(self, words: str) -> None:
+        self._listening = False
+        self._end(FailureClass.CRASH, FailureCode.BAD_REPLY, f"the step's reply is {words}")
 
     def cancel(self) -> None:
         """End it because nobody wants the result any more."""
         self._end(FailureClass.INFRA, FailureCode.CANCELLED, "the step was stopped by request")
 
+    def forget(self) -> None:
+        """Let go of all that is known of this child: said in another one, which it is no business of."""
+        self.__dict__.clear()
+
+    def babbled(self, words: str) -> None:
+        """End it for a reply that cannot be passed on, also when it has ended with it."""
+        self._words = self._failure(FailureClass.CRASH, FailureCode.BAD_REPLY, f"the step's reply is {words}")
+        self._kill()
+
+    def overrun(self) -> None:
+        """End it because it, or one beside it, has started more processes than all may have."""
+        if len(limits.descendants(self.pid)) > _FEW:
+            message = "the step started more processes than it may"
+            self._end(FailureClass.LIMIT, FailureCode.TOO_MANY_PROCESSES, message)
+        else:
+            message = "the step was stopped because one beside it filled the node with processes"
+            self._end(FailureClass.INFRA, FailureCode.NODE_LOST, message)
+
     def enforce(self, now: float, *, parent_silent: bool) -> None:
         """End it when its time is over, or when its node has stopped listening."""
         if self._status is not None:
             return
+        self._log.bound()
         if now > self._deadline:
             message = f"the step took longer than {self._timeout_s:g} s"
             self._end(FailureClass.LIMIT, FailureCode.TIMEOUT, message)
+        elif self._quota is not None and self._quota.exceeded(now, self.pid):
+            message = f"the step wrote more than the {self._quota.bound} bytes that a step may"
+            self._end(FailureClass.LIMIT, FailureCode.SCRATCH_FULL, message)
         elif parent_silent:
             message = "the node stopped answering, so its step was stopped"
             self._end(FailureClass.INFRA, FailureCode.NODE_LOST, message)
@@ -130,7 +130,12 @@ class Offspring:
         """Kill it; what it was killed for is its last word, whatever it says meanwhile."""
         if self._status is None and not self._killed():
             self._words = self._failure(failure_class, code, message)
-        limits.kill_tree(self.pid)
+        self._kill()
+
+    def _kill(self) -> None:
+        """Kill it with all below; once it is buried its number may be somebody else's."""
+        if self._status is None:
+            limits.kill_tree(self.pid)
 
     def _killed(self) -> bool:
         return isinstance(self._words, FailureFrame)
@@ -147,15 +152,13 @@ class Offspring:
         return True
 
     def _drain(self) -> None:
-        for end in tuple(self._open):
-            while end in self._open and (data := _read(end)):
-                self._hear(data) if end != self._log_end else self._log.write(data)
+        while self._listening and (data := _read(self._reply.fileno())):
+            self._hear(data)
         self._reply.close()
-        os.close(self._log_end)
-        self._open.clear()
-        _keep(self._log_path, self._log.text())
+        self._listening = False
+        self._log.close()
 
-    def last_words(self) -> Words:
+    def last_words(self) -> LastFrame:
         """Return how it ended: what it said, or what its exit status means."""
         if self._words is not None:
             return self._words
@@ -168,28 +171,43 @@ class Offspring:
                 FailureCode.OUT_OF_MEMORY,
                 "the step was killed from outside, most often by the kernel for want of memory",
             )
-        if status < 0:
-            name = signal.Signals(-status).name
+        if status == -signal.SIGXCPU:
             return self._failure(
-                FailureClass.CRASH, FailureCode.CRASHED, f"the step's process died of {name}"
+                FailureClass.LIMIT, FailureCode.TIMEOUT, "the step used more processor time than it may"
             )
+        if status < 0:
+            return self._killed_by(_signal(-status))
         return self._failure(
             FailureClass.CRASH,
             FailureCode.CRASHED,
             f"the step's process left with exit code {status} and without a result",
         )
 
+    def _killed_by(self, name: str) -> FailureFrame:
+        """Say what a signal means: while a file is read, that its reader did not survive it."""
+        if self._stage == READING:
+            message = f"the model's reader died of {name}"
+            return self._failure(FailureClass.CRASH, FailureCode.READER_CRASHED, message)
+        return self._failure(FailureClass.CRASH, FailureCode.CRASHED, f"the step's process died of {name}")
+
     def _failure(self, failure_class: FailureClass, code: FailureCode, message: str) -> FailureFrame:
-        evidence = self._log.text()[-4000:] or None
+        hint = HINTS.get(code)
         return FailureFrame(
-            failure=Failure(
-                failure_class=failure_class,
-                code=code,
-                message=message[:2000],
-                hint=HINTS.get(code),
-                evidence=evidence,
-            )
+            failure=Failure(failure_class=failure_class, code=code, message=message[:2000], hint=hint)
         )
+
+
+def _signal(number: int) -> str:
+    """Return the name of a signal; those for programs' own use have none."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+
+
+def _quota(request: ChildRequest) -> Quota | None:
+    """Return the watch over what a child writes: its outputs and its temporary files."""
+    bound = request.limits.scratch_bytes
+    if isinstance(request, InventoryRequest) or bound is None:
+        return None
+    return Quota(request.outputs.parent, bound)
 
 
 def _read(end: int) -> bytes | None:
@@ -200,9 +218,3 @@ def _read(end: int) -> bytes | None:
         return None
     except ConnectionResetError:
         return b""
-
-
-def _keep(path: Path, text: str) -> None:
-    """Write the log down; a folder that is gone has no use for it any more."""
-    with contextlib.suppress(OSError):
-        path.write_text(text)

@@ -13,6 +13,8 @@ from ovfarm.shapes import FileName
 from storage.blobs import Blobs, digest_file
 from workers.protocol import StepFailed, failed
 
+MOST_FILES = 1000
+_DEEPEST = 32
 _NAME: TypeAdapter[str] = TypeAdapter(FileName)
 
 
@@ -24,6 +26,8 @@ def collect(folder: Path, bound_bytes: int) -> dict[str, Path]:
     found: dict[str, Path] = {}
     total = 0
     for path in _walk(folder):
+        if len(found) >= MOST_FILES:
+            raise _bad(f"has more than {MOST_FILES} files")
         info = path.lstat()
         name = path.relative_to(folder).as_posix()
         if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
@@ -39,12 +43,21 @@ def collect(folder: Path, bound_bytes: int) -> dict[str, Path]:
     return found
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+def _walk(folder: Path, depth: int = 0) -> Iterator[Path]:
+    if depth > _DEEPEST:
+        raise _bad(f"has folders more than {_DEEPEST} deep")
+    for entry in sorted(_entries(folder), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
+            yield from _walk(Path(entry.path), depth + 1)
         else:
             yield Path(entry.path)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except PermissionError:
+        raise _bad("has a folder that cannot be looked into") from None
 
 
 def describe(files: dict[str, Path]) -> Manifest | None:

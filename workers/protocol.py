@@ -19,10 +19,12 @@ class ChildLimits(Document):
     """What one child may use. Zero or None means no limit of that sort."""
 
     timeout_s: float = 3600
+    cpu_s: int | None = None
     memory_bytes: int | None = None
     file_bytes: int | None = None
     open_files: int = 1024
     processes: int | None = None
+    scratch_bytes: int | None = None
 
 
 class StepRequest(Document):
@@ -48,7 +50,28 @@ class InventoryRequest(Document):
     limits: ChildLimits = ChildLimits(timeout_s=120)
 
 
-Request = Annotated[StepRequest | InventoryRequest, Field(discriminator="request")]
+class EscapesRequest(Document):
+    """Try every way out of the sandbox: each part names what stands outside it, waiting to be reached.
+
+    ``secret`` is a file that a child must not read, ``outside`` a folder that it must not write to,
+    ``canary`` a word in the environment of the node, ``port`` one of the host's loopback.
+    """
+
+    request: Literal["escapes"] = "escapes"
+    secret: Path
+    outside: Path
+    canary: str
+    port: int
+    ways: tuple[str, ...]
+    inputs: dict[str, Path]
+    outputs: Path
+    log: Path
+    openvino_device: str = "CPU"
+    limits: ChildLimits = ChildLimits(timeout_s=60)
+
+
+ChildRequest = StepRequest | InventoryRequest | EscapesRequest
+Request = Annotated[ChildRequest, Field(discriminator="request")]
 
 
 class ProgressFrame(Document):
@@ -79,10 +102,27 @@ class InventoryFrame(Document):
     offer: Offer
 
 
-Frame = Annotated[ProgressFrame | ResultFrame | FailureFrame | InventoryFrame, Field(discriminator="frame")]
-REQUEST: TypeAdapter[StepRequest | InventoryRequest] = TypeAdapter(Request)
-FRAME: TypeAdapter[ProgressFrame | ResultFrame | FailureFrame | InventoryFrame] = TypeAdapter(Frame)
+class EscapesFrame(Document):
+    """Which ways out are ``open``, and which are ``shut``."""
 
+    frame: Literal["escapes"] = "escapes"
+    open: tuple[str, ...]
+    shut: tuple[str, ...]
+
+
+# What may answer what; anything else is babble.
+ANSWERS: dict[str, frozenset[str]] = {
+    "step": frozenset({"result", "failure"}),
+    "inventory": frozenset({"inventory", "failure"}),
+    "escapes": frozenset({"escapes", "failure"}),
+}
+LastFrame = ResultFrame | FailureFrame | InventoryFrame | EscapesFrame
+AnyFrame = ProgressFrame | LastFrame
+Frame = Annotated[AnyFrame, Field(discriminator="frame")]
+FRAME: TypeAdapter[AnyFrame] = TypeAdapter(Frame)
+
+# The stage in which a step opens what it was given.
+READING = "read"
 Report = Callable[[str, int, int], None]
 
 

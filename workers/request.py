@@ -1,9 +1,11 @@
 """From a claim to what the child is asked: folders laid out, limits worked out."""
 
+import math
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from ovfarm.hardware import SandboxLevel
 from ovfarm.keys import digest_of
 from ovfarm.recipes import StepParams
 from storage.claims import Claim
@@ -13,6 +15,7 @@ from workers.protocol import ChildLimits, StepRequest
 from workers.workplace import Workplace
 
 RECIPE = "recipe"
+_GRACE_CPU_S = 10
 _LINEAGE: TypeAdapter[tuple[StepParams, ...]] = TypeAdapter(tuple[StepParams, ...])
 
 
@@ -46,9 +49,24 @@ def _write_recipe(claim: Claim, folder: Path) -> Path:
 
 
 def _limits(place: Workplace, claim: Claim) -> ChildLimits:
-    memory = claim.memory_gib << 30 if claim.memory_gib else place.node.offer.memory_bytes
+    offer = place.node.offer
+    memory = claim.memory_gib << 30 if claim.memory_gib else offer.memory_bytes
+    inside = offer.sandbox is SandboxLevel.FULL
     return ChildLimits(
         timeout_s=claim.timeout_s,
-        memory_bytes=memory,
+        cpu_s=round(claim.timeout_s * max(offer.cores, 1)) + _GRACE_CPU_S,
+        # Drivers of GPUs and NPUs reserve address space by the terabyte and use little of it.
+        memory_bytes=memory if offer.openvino_device == "CPU" else None,
         file_bytes=place.settings.max_blob_bytes,
+        # Outside a namespace of its own the kernel would count all processes of the node's user.
+        processes=most_processes(offer.cores, place.settings.slots) if inside else None,
+        scratch_bytes=place.settings.scratch_bytes,
     )
+
+
+def most_processes(cores: float, slots: int) -> int:
+    """Return how many threads and processes all children of a node may have together.
+
+    OpenVINO takes a thread for each core in each compiled model, and a benchmark compiles three.
+    """
+    return 256 + 8 * math.ceil(cores) * slots

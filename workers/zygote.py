@@ -4,6 +4,7 @@
 a library has started its threads hangs. It ends with its parent, and no child outlives it.
 """
 
+import contextlib
 import gc
 import importlib
 import os
@@ -13,24 +14,34 @@ import socket
 import sys
 import time
 
+from ovfarm.failures import Failure, FailureClass, FailureCode
+from ovfarm.hardware import SandboxLevel
+from ovfarm.hints import HINTS
 from workers import limits
 from workers.child import answer
+from workers.childlog import ChildLog
+from workers.confinement import CONFINEMENTS
+from workers.crowd import clear, crowded
 from workers.frames import ORDER, Alive, BadFrame, Inbox, Kill, Ready, Run, Said, parsed, send
 from workers.offspring import Offspring
-from workers.sandbox import CONFINEMENTS, Confine
+from workers.protocol import ChildRequest, FailureFrame
 
 _TICK_S = 0.05
+_ROUNDS = 20
 
 
 class Server:
     """Serves the orders of one parent until it is gone."""
 
-    def __init__(self, control: socket.socket, watchdog_s: float, confine: Confine) -> None:
+    def __init__(self, control: socket.socket, watchdog_s: float, level: SandboxLevel) -> None:
         self._control = control
         self._inbox = Inbox()
         self._watchdog_s = watchdog_s
         self._heard = time.monotonic()
-        self._confine = confine
+        self._confine = CONFINEMENTS[level]
+        # Children share this process's user, so one could have moved it to a core of its own.
+        self._cores = os.sched_getaffinity(0)
+        self._sealed = level is SandboxLevel.FULL
         self._children: dict[str, Offspring] = {}
 
     def serve(self) -> None:
@@ -50,9 +61,18 @@ class Server:
                 if not self._obey():
                     return False
             else:
-                for frame in sources[end].read(end):
-                    self._say(sources[end], Said(id=sources[end].id, last=False, frame=frame))
+                self._relay(sources[end])
         return True
+
+    def _relay(self, child: Offspring) -> None:
+        try:
+            frames = child.read()
+        except (OSError, ValueError, RecursionError) as trouble:
+            # Whatever one child makes of its end of the line, the others are served on.
+            child.babbled(str(trouble))
+            return
+        for frame in frames:
+            self._say(child, Said(id=child.id, last=False, frame=frame))
 
     def _obey(self) -> bool:
         data = self._control.recv(1 << 16)
@@ -69,28 +89,45 @@ class Server:
         return bool(data)
 
     def _fork(self, run: Run) -> None:
-        reply, reply_end = socket.socketpair()
-        log, log_end = os.pipe()
         parent = os.getpid()
-        pid = os.fork()
+        with contextlib.ExitStack() as opened:
+            try:
+                log = ChildLog(run.request.log)
+                opened.callback(log.close)
+                reply, reply_end = map(opened.enter_context, socket.socketpair())
+                pid = os.fork()
+            except OSError as refused:
+                words = f"the node could not start the step: {refused}"
+                self._refuse(run.id, words, FailureCode.NODE_DISK_FULL)
+                return
+            opened.pop_all()
         if pid == 0:
-            self._become_child(run, parent, reply_end, log_end)
+            self._become_child(run, parent, reply_end, log.descriptor)
         reply_end.close()
-        os.close(log_end)
         self._children[run.id] = Offspring(run.id, pid, reply, log, run.request)
+
+    def _refuse(self, name: str, words: str, code: FailureCode) -> None:
+        failure = Failure(failure_class=FailureClass.INFRA, code=code, message=words, hint=HINTS[code])
+        send(self._control, Said(id=name, last=True, frame=FailureFrame(failure=failure)))
 
     def _become_child(self, run: Run, parent: int, reply: socket.socket, log: int) -> None:
         """Turn this fork into a child, run its step, and leave without any clean-up of the zygote's."""
         code = 70
         try:
             os.setsid()
+            for sibling in self._children.values():
+                sibling.forget()
+            os.sched_setaffinity(0, self._cores)
             limits.die_with_parent(parent)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             _redirect(log)
             _close_others(reply.fileno())
             limits.apply(run.request.limits)
-            self._confine(run.request)
-            answer(run.request, lambda document: send(reply, document))
+            unconfined = self._unconfined(run.request)
+            if unconfined is not None:
+                send(reply, unconfined)
+            else:
+                answer(run.request, lambda document: send(reply, document))
             code = 0
         except (OSError, BadFrame) as gone:
             sys.stderr.write(f"the reply could not be sent: {gone}\n")
@@ -99,19 +136,45 @@ class Server:
             sys.stderr.flush()
             os._exit(code)
 
+    def _unconfined(self, request: ChildRequest) -> FailureFrame | None:
+        """Bind this child; returns the failure when that cannot be done, so that it does nothing at all."""
+        try:
+            self._confine(request)
+        except OSError as refused:
+            code = FailureCode.NODE_SANDBOX
+            words = f"the node could not confine the step: {refused}"
+            failure = Failure(failure_class=FailureClass.INFRA, code=code, message=words, hint=HINTS[code])
+            return FailureFrame(failure=failure)
+        return None
+
+    def _keep_order(self) -> None:
+        """End all steps when they have filled the namespace: who is to blame is told so."""
+        bounds = [child.processes for child in self._children.values()]
+        if self._sealed and bounds and crowded(max(bounds)):
+            self._clear()
+
+    def _clear(self) -> None:
+        for child in self._children.values():
+            child.overrun()
+        clear()
+
     def _enforce(self) -> None:
+        self._keep_order()
         now = time.monotonic()
         deaf = now - self._heard > self._watchdog_s
         for child in self._children.values():
-            child.enforce(now, parent_silent=deaf)
+            try:
+                child.enforce(now, parent_silent=deaf)
+            except (OSError, ValueError, RecursionError) as trouble:
+                child.babbled(str(trouble))
 
     def _bury(self) -> None:
         """Report the children that have ended, once nothing of them runs or writes any more."""
         ended = [child for child in self._children.values() if child.ended()]
         for child in ended:
             del self._children[child.id]
-        if ended:
-            _reap_orphans({child.pid for child in self._children.values()})
+        if ended and not _reap_orphans({child.pid for child in self._children.values()}) and self._sealed:
+            self._clear()
         for child in ended:
             self._say(child, Said(id=child.id, last=True, frame=child.last_words()))
 
@@ -120,6 +183,11 @@ class Server:
             send(self._control, said)
         except BrokenPipeError:
             limits.kill_tree(child.pid)
+        except BadFrame as too_long:
+            # What it said fits a frame of its own, but not the one that carries it on.
+            child.babbled(too_long.message)
+            if said.last:
+                send(self._control, Said(id=child.id, last=True, frame=child.last_words()))
 
 
 def _redirect(log: int) -> None:
@@ -135,12 +203,19 @@ def _close_others(keep: int) -> None:
     os.closerange(keep + 1, 4096)
 
 
-def _reap_orphans(children: set[int]) -> None:
-    """Kill what children have left behind: it has become the zygote's own, and is nobody's."""
-    while orphans := limits.children_of(os.getpid()) - children:
+def _reap_orphans(children: set[int]) -> bool:
+    """Kill what children have left behind: it has become the zygote's own, and is nobody's.
+
+    Returns whether nothing is left; what forks faster than it is killed would keep this going for ever.
+    """
+    for _ in range(_ROUNDS):
+        orphans = limits.children_of(os.getpid()) - children
+        if not orphans:
+            return True
         for pid in orphans:
             limits.kill_tree(pid)
             os.waitpid(pid, 0)
+    return False
 
 
 def main(fd: int, preload: str, watchdog_s: float, level: str) -> None:
@@ -152,7 +227,7 @@ def main(fd: int, preload: str, watchdog_s: float, level: str) -> None:
     limits.adopt_orphans()
     importlib.import_module(preload)
     gc.freeze()
-    Server(control, watchdog_s, CONFINEMENTS[level]).serve()
+    Server(control, watchdog_s, SandboxLevel(level)).serve()
 
 
 if __name__ == "__main__":

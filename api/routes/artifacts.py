@@ -15,7 +15,7 @@ from storage import queries
 
 router = APIRouter(prefix="/artifacts", tags=["artifacts"])
 _LINK_S = 600
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
 
 
 @router.get("/{artifact_id}", name="get", responses=problems.document(404))

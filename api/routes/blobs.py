@@ -3,19 +3,22 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path as FilePath
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from fastapi import APIRouter, Path, Request, Response
 
 from api import problems
-from api.deps import At, Door, Reading, Team
+from api.deps import At, Reading, Team
+from api.keeping import incoming, keep
 from ovfarm.errors import InvalidInput, NotFound
 from ovfarm.shapes import Document
-from storage.holdings import held_size, hold, touch
+from storage.holdings import held_size
 
 router = APIRouter(tags=["blobs"])
+_NEXT_BYTES_WITHIN_S = 60.0
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the sha256 of the bytes, in hex")]
 
 
@@ -44,12 +47,10 @@ def head(digest: Sha256, session: Reading, team: Team) -> Response:
 )
 async def put(digest: Sha256, request: Request, response: Response, door: At, team: Team) -> BlobView:
     """Receive bytes and keep them if their sha256 is the one in the path."""
-    incoming = door.settings.home / "incoming"
-    incoming.mkdir(parents=True, exist_ok=True)
-    part = incoming / f"{uuid4().hex}.part"
+    part = incoming(door) / f"{uuid4().hex}.part"
     try:
         size = await _receive(request, part, digest, door.settings.max_blob_bytes)
-        new = await asyncio.to_thread(_keep, door, team, part, digest, size)
+        new = await asyncio.to_thread(keep, door, team, part, digest, size)
     finally:
         part.unlink(missing_ok=True)
     response.status_code = 201 if new else 200
@@ -60,7 +61,8 @@ async def _receive(request: Request, part: FilePath, digest: str, bound: int) ->
     found = hashlib.sha256()
     size = 0
     with part.open("wb") as file:
-        async for chunk in request.stream():
+        chunks = aiter(request.stream())
+        while (chunk := await _next(chunks)) is not None:
             size += len(chunk)
             if size > bound:
                 raise InvalidInput(f"a blob has at most {bound} bytes", code="too_large", pointer="/digest")
@@ -78,12 +80,11 @@ async def _receive(request: Request, part: FilePath, digest: str, bound: int) ->
     return size
 
 
-def _keep(door: Door, team: UUID, part: FilePath, digest: str, size: int) -> bool:
-    """Touch, then store, then hold: the collector spares what was touched of late."""
-    with door.database.write() as session:
-        touch(session, {digest: size})
-    door.blobs.put(part, digest)
-    with door.database.write() as session:
-        known = held_size(session, team, digest) is not None
-        hold(session, team, digest, size)
-    return not known
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """Return the next bytes, or None at the end; raises InvalidInput when none come for long."""
+    try:
+        async with asyncio.timeout(_NEXT_BYTES_WITHIN_S):
+            return await anext(chunks, None)
+    except TimeoutError:
+        words = f"no bytes came for {_NEXT_BYTES_WITHIN_S:g} s"
+        raise InvalidInput(words, code="too_slow", pointer="/digest", hint="send it again") from None

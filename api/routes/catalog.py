@@ -1,5 +1,6 @@
 """Models and datasets: sets of blobs that were uploaded before."""
 
+import re
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -8,10 +9,14 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from api import problems
-from api.deps import At, Door, Reading, Team, Writing
-from api.formats import HEAD_BYTES, check_dataset, model_format
+from api.deps import At, Reading, Team
+from api.gather import from_archive, from_source
+from api.intake.datasets import check_dataset
+from api.intake.models import model_format
+from api.intake.refusal import pointer
+from api.intake.stored import stored
+from ovfarm.catalog import DatasetView, ModelView, RegisterDataset, RegisterModel
 from ovfarm.errors import InvalidInput
-from ovfarm.jobs import DatasetView, ModelView, RegisterDataset, RegisterModel
 from ovfarm.results import FileEntry, Manifest
 from ovfarm.shapes import DatasetId, FileName, ModelId, public_id
 from storage import catalog
@@ -22,13 +27,21 @@ _FILE_NAME: TypeAdapter[str] = TypeAdapter(FileName)
 
 
 @router.post("/models", tags=["models"], name="register", status_code=201)
-def register_model(
-    asked: RegisterModel, session: Writing, team: Team, door: At, response: Response
-) -> ModelView:
-    """Register a model from uploaded blobs; its format is told by content. The same files have one id."""
-    manifest = _manifest(session, team, asked.files)
-    found = model_format(_heads(door, manifest))
-    view = catalog.register_model(session, team, asked.name, found, manifest)
+def register_model(asked: RegisterModel, team: Team, door: At, response: Response) -> ModelView:
+    """Register a model from uploaded blobs, from an uploaded archive, or from a source that the farm fetches.
+
+    Its format is told by content. The same files have one id.
+    """
+    files, source = asked.files, None
+    if asked.archive:
+        files = from_archive(door, team, asked.archive)
+    if asked.source:
+        files, source = from_source(door, team, asked.source)
+    with door.database.write() as session:
+        manifest = _manifest(session, team, files)
+    found = model_format(stored(door.blobs, manifest))
+    with door.database.write() as session:
+        view = catalog.register_model(session, team, asked.name, found, manifest, source)
     response.headers["Location"] = f"/v1/models/{public_id('mod', view.id)}"
     return view
 
@@ -46,13 +59,13 @@ def get_model(model_id: ModelId, session: Reading, team: Team) -> ModelView:
 
 
 @router.post("/datasets", tags=["datasets"], name="register", status_code=201)
-def register_dataset(
-    asked: RegisterDataset, session: Writing, team: Team, door: At, response: Response
-) -> DatasetView:
+def register_dataset(asked: RegisterDataset, team: Team, door: At, response: Response) -> DatasetView:
     """Register a dataset (one .npz) from an uploaded blob. The same file has one id."""
-    manifest = _manifest(session, team, asked.files)
-    check_dataset(_heads(door, manifest))
-    view = catalog.register_dataset(session, team, asked.name, manifest)
+    with door.database.write() as session:
+        manifest = _manifest(session, team, asked.files)
+    check_dataset(stored(door.blobs, manifest))
+    with door.database.write() as session:
+        view = catalog.register_dataset(session, team, asked.name, manifest)
     response.headers["Location"] = f"/v1/datasets/{public_id('dat', view.id)}"
     return view
 
@@ -71,30 +84,27 @@ def get_dataset(dataset_id: DatasetId, session: Reading, team: Team) -> DatasetV
 
 def _manifest(session: Session, team: UUID, files: Mapping[str, str]) -> Manifest:
     entries: dict[str, FileEntry] = {}
+    folders = {name[: at.start()] for name in files for at in re.finditer("/", name)}
     for name, digest in sorted(files.items(), key=lambda file: file[1]):
-        pointer = f"/files/{name.replace('~', '~0').replace('/', '~1')}"
         try:
             _FILE_NAME.validate_python(name)
         except ValidationError:
             raise InvalidInput(
                 "a file name is letters, digits and . _ - / without leaving its folder",
-                pointer=pointer,
+                pointer=pointer(name),
                 code="file_name_refused",
             ) from None
+        if name in folders:
+            raise InvalidInput(
+                f"{name} is a file and a folder", pointer=pointer(name), code="file_name_refused"
+            )
         size = use(session, team, digest)
         if size is None:
             raise InvalidInput(
                 f"the blob {digest} has not been uploaded",
-                pointer=pointer,
+                pointer=pointer(name),
                 code="blob_missing",
                 hint=f"PUT /v1/blobs/{digest} first",
             )
         entries[name] = FileEntry(digest=digest, size=size)
     return Manifest(files=entries)
-
-
-def _heads(door: Door, manifest: Manifest) -> dict[str, bytes]:
-    return {
-        name: b"".join(door.blobs.stream(entry.digest, 0, HEAD_BYTES))
-        for name, entry in manifest.files.items()
-    }

@@ -20,7 +20,7 @@ from ovfarm.client import Client
 from ovfarm.errors import Unavailable
 from ovfarm.jobs import ArtifactView, DataRef, JobData, JobResult, JobSpec, JobView
 from ovfarm.results import Measurement, Verdict
-from ovfarm.settings import Settings
+from ovfarm.settings import embedded, read
 from ovfarm.shapes import public_id
 from ovfarm.states import JobState
 
@@ -42,12 +42,12 @@ def demo(
         Leave the farm running, and say where.
     """
     began = time.monotonic()
-    home = Settings().home
-    settings = Settings(home=home, port=free_port())
+    home = read().home
+    settings = embedded(home, free_port())
     home.mkdir(parents=True, exist_ok=True)
     say(f"ovfarm · embedded: SQLite, files and broker in {home}")
     model = _built(home / "demo")
-    with Farm(settings, log=home / "demo.log") as farm:
+    with Farm(settings, log=home / "demo.log", isolated=True) as farm:
         farm.wait_ready()
         client = Client(settings.url)
         say(f"✓ API and worker at {settings.url}: {client.nodes()[0].offer.device_name}")

@@ -13,10 +13,23 @@ from ovfarm.cli.outcome import Exit, put
 _MARKS = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "wrong": "[red]✗[/red]"}
 
 
-def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """Check Python, locks, disk, devices, database, store, broker and torch; 0 when nothing is wrong."""
+def doctor(
+    *,
+    sandbox: Annotated[bool, Parameter(negative=())] = False,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Check Python, locks, disk, devices, database, store, broker and torch; 0 when nothing is wrong.
+
+    Parameters
+    ----------
+    sandbox
+        Try the fourteen ways out of the sandbox instead, from inside.
+    """
     looked = subprocess.run(
-        [sys.executable, "-m", "workers.doctor"], stdout=subprocess.PIPE, check=False, text=True
+        [sys.executable, "-m", "workers.doctor", *(["--sandbox"] if sandbox else [])],
+        stdout=subprocess.PIPE,
+        check=False,
+        text=True,
     )
     findings = [json_module.loads(line) for line in looked.stdout.splitlines()]
     if json:

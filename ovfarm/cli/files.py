@@ -11,12 +11,18 @@ from ovfarm.errors import InvalidInput
 from ovfarm.recipes import Recipe
 from ovfarm.shapes import parse_id
 
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
 
 def model(client: Client, named: str) -> UUID:
-    """Return the id of a model: given as an id, or uploaded from a file or folder."""
+    """Return the id of a model: an id, a file, folder or archive to upload, or a source to fetch."""
     if named.startswith("mod_"):
         return _id("mod", named)
+    if named.startswith(("hf://", "https://")):
+        return client.register_source(named.rpartition("/")[2][:200], named).id
     path = Path(named)
+    if path.is_file() and path.name.endswith(_ARCHIVES):
+        return client.register_archive(path.name, path).id
     return client.register_model(path.name, _model_files(path)).id
 
 
@@ -35,7 +41,8 @@ def _model_files(path: Path) -> dict[str, Path]:
         return files
     if not path.is_file():
         raise InvalidInput(
-            f"there is no file {path}", hint="MODEL is a .onnx, an .xml, a folder, or a mod_… id"
+            f"there is no file {path}",
+            hint="MODEL is a .onnx, an .xml, a folder, an archive, hf://org/name, or a mod_… id",
         )
     weights = path.with_suffix(".bin")
     if path.suffix == ".xml" and weights.is_file():

@@ -1,5 +1,6 @@
 """``ovfarm jobs``: list, show, wait, cancel, download."""
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -12,6 +13,8 @@ from ovfarm.cli.optimize import finish
 from ovfarm.cli.outcome import COMMON, Common, Exit, put, say
 from ovfarm.cli.watch import watch
 from ovfarm.errors import InvalidInput, NotFound, Refused
+from ovfarm.jobs import ArtifactView, JobResult
+from ovfarm.recipes import Kind
 from ovfarm.shapes import parse_id, public_id
 from ovfarm.states import JobState
 
@@ -98,19 +101,59 @@ def cancel(*job: str, common: Common = COMMON) -> None:
 
 
 @app.command
-def download(job: str, folder: Path = Path(), *, common: Common = COMMON) -> None:
-    """Download a job's package into FOLDER, each file checked against its sha256."""
+def download(
+    job: str,
+    folder: Path = Path(),
+    *,
+    force: Annotated[bool, Parameter(negative=())] = False,
+    common: Common = COMMON,
+) -> None:
+    """Download a job's package into FOLDER, each file checked against its sha256.
+
+    Parameters
+    ----------
+    force
+        Write over files of the same names that hold something else.
+    """
     client = common.client()
     try:
-        package = client.result(_job(job)).package
+        result = client.result(_job(job))
+        package = result.package
     except Refused as refused:
         if refused.status != 409:
             raise
         raise Refused(refused.message, status=409, hint=f"wait for it: ovfarm jobs wait {job}") from None
     if package is None:
-        raise NotFound("the job made no package", hint="its recipe has no package step, or that failed")
+        raise _without_package(result)
+    if not force:
+        _spare(client.artifact(package), folder)
     paths = client.download(client.artifact(package), folder)
     if common.json:
         put(client.artifact(package).model_dump_json())
     for path in paths:
         say(f"wrote {path}")
+
+
+def _without_package(result: JobResult) -> NotFound:
+    made = any(step.kind is Kind.PACKAGE for step in result.steps)
+    if made:
+        return NotFound(
+            "the job's package is gone: an operator let old results go",
+            hint="submit the job again; what it needs is made anew",
+        )
+    return NotFound("the job made no package", hint="its recipe has no package step, or that failed")
+
+
+def _spare(package: ArtifactView, folder: Path) -> None:
+    """Raise InvalidInput for files that a download would write over."""
+    for name, entry in package.manifest.files.items():
+        path = folder / name
+        if path.is_file() and (path.stat().st_size != entry.size or _digest(path) != entry.digest):
+            raise InvalidInput(
+                f"{path} is there and holds something else", hint="name a folder, or add --force"
+            )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,20 +1,25 @@
 """``ovfarm recipes|nodes|models``: what there is."""
 
 import json as json_module
+from pathlib import Path
+from typing import Annotated
 from uuid import UUID
 
-from cyclopts import App
+import yaml
+from cyclopts import App, Parameter
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.json import JSON
 
+from ovfarm.catalog import ModelView
 from ovfarm.cli import tables
-from ovfarm.cli.outcome import COMMON, Common, put
+from ovfarm.cli.outcome import COMMON, Common, put, say
 from ovfarm.client import Client
-from ovfarm.errors import NotFound
-from ovfarm.jobs import ModelView, NodeView
+from ovfarm.errors import InvalidInput, NotFound
+from ovfarm.jobs import NodeView
 from ovfarm.recipes import Recipe
 from ovfarm.shapes import public_id
+from ovfarm.translation import translate
 
 recipes = App(name="recipes", help="List recipes, and show one with the schema of its parameters.")
 nodes = App(name="nodes", help="List, drain and resume the nodes of the pool.")
@@ -41,6 +46,27 @@ def recipes_show(name: str, *, common: Common = COMMON) -> None:
         return
     recipe = Recipe.model_validate(json_module.loads(body)["recipe"])
     Console().print(JSON(recipe.model_dump_json()))
+
+
+@recipes.command(name="translate")
+def recipes_translate(file: Path, *, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """Turn an NNCF or POT configuration, or a program with calls that are gone, into today's recipe.
+
+    The recipe goes to stdout as YAML, for --recipe FILE.yaml; what has no equal is said on stderr.
+    """
+    try:
+        found = translate(file.read_text())
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise InvalidInput(f"{file} cannot be read: {unreadable}") from None
+    if json:
+        put(found.model_dump_json(exclude_defaults=True))
+        return
+    for note in found.notes:
+        say(f"! {note}")
+    if found.recipe is not None:
+        steps = found.recipe.model_dump(mode="json", exclude_defaults=True)["steps"]
+        kinds = [{"kind": step.kind.value} | raw for step, raw in zip(found.recipe.steps, steps, strict=True)]
+        put(yaml.safe_dump({"steps": kinds}, sort_keys=False).rstrip())
 
 
 @nodes.command(name="ls")
@@ -80,11 +106,33 @@ def resume(*name: str, common: Common = COMMON) -> None:
         _steered(client.resume(_node(client, one)), json=common.json)
 
 
+@models.command(name="show")
+def models_show(model: str, *, common: Common = COMMON) -> None:
+    """Show a model: its files, and its inputs and outputs once a job has read it."""
+    client = common.client()
+    found = next((m for m in client.models() if model in {m.name, public_id("mod", m.id)}), None)
+    if found is None:
+        raise NotFound(f"there is no model {model!r}", hint="list yours: ovfarm models ls")
+    if common.json:
+        put(found.model_dump_json())
+        return
+    rows: list[tuple[str, str, str, str]] = []
+    rows += [(port.direction, port.name, port.shape, port.element_type) for port in found.ports]
+    rows += [
+        ("file", name, f"{entry.size} bytes", entry.digest[:12])
+        for name, entry in found.manifest.files.items()
+    ]
+    tables.listing(("", found.name, found.format.value, ""), rows, Console())
+
+
 def _node(client: Client, name: str) -> UUID:
-    found = {node.name: node.id for node in client.nodes()}
-    if name not in found:
-        raise NotFound(f"there is no node {name!r}", hint=f"there are: {', '.join(found) or 'none'}")
-    return found[name]
+    """Return the id of a node that is meant by its name or by its id."""
+    nodes = client.nodes()
+    for node in nodes:
+        if name in {node.name, public_id("nod", node.id)}:
+            return node.id
+    there_are = ", ".join(node.name for node in nodes) or "none"
+    raise NotFound(f"there is no node {name!r}", hint=f"there are: {there_are}")
 
 
 def _steered(node: NodeView, *, json: bool) -> None:

@@ -46,7 +46,12 @@ WANTED = Wanted()
 
 
 def optimize(
-    model: Annotated[str, Parameter(help="a .onnx, an .xml with its .bin, a folder, or a mod_… id")],
+    model: Annotated[
+        str,
+        Parameter(
+            help="a .onnx, an .xml with its .bin, a folder or archive, hf://org/name@revision, or a mod_… id"
+        ),
+    ],
     *,
     wanted: Wanted = WANTED,
     watch: Annotated[bool, Parameter(help="wait for the end and show it")] = True,

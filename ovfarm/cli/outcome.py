@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ovfarm.client import Client
-from ovfarm.errors import InvalidInput, OvfarmError, Refused, Unavailable
-from ovfarm.settings import Settings
+from ovfarm.errors import InvalidInput, NotFound, OvfarmError, Refused, Unavailable
+from ovfarm.settings import read
 
 
 class Exit(IntEnum):
@@ -43,6 +43,8 @@ def exit_code(error: OvfarmError) -> Exit:
         return _BY_STATUS.get(error.status, Exit.FAILED)
     if isinstance(error, Unavailable):
         return Exit.UNREACHABLE
+    if isinstance(error, NotFound):
+        return Exit.NOT_FOUND
     return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILED
 
 
@@ -57,7 +59,7 @@ class Common:
 
     def client(self) -> Client:
         """Return a client of the farm that is meant."""
-        return Client(self.url or Settings().url, key=self.key)
+        return Client(self.url or read().url, key=self.key)
 
 
 COMMON = Common()

@@ -70,11 +70,13 @@ class _Part:
 class Farm:
     """An embedded farm in its own processes: ``with Farm(settings) as farm``.
 
-    With ``log`` their output goes into a file, else to this process's own.
+    With ``log`` their output goes into a file, else to this process's own; when it is ``isolated``,
+    no variable of this process's environment reaches them.
     """
 
-    def __init__(self, settings: Settings, *, log: Path | None = None) -> None:
+    def __init__(self, settings: Settings, *, log: Path | None = None, isolated: bool = False) -> None:
         self.settings = settings
+        self.isolated = isolated
         self._log_path = log
         self._parts: list[_Part] = []
 
@@ -92,7 +94,8 @@ class Farm:
             "OVFARM_HOST": self.settings.host,
             "OVFARM_PORT": str(self.settings.port),
         }
-        return {**os.environ, **own, "NNCF_CI": "1"}
+        kept = {k: v for k, v in os.environ.items() if not (self.isolated and k.startswith("OVFARM_"))}
+        return {**kept, **own, "NNCF_CI": "1"}
 
     def __exit__(
         self,

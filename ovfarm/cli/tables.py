@@ -106,6 +106,9 @@ def _verdict(verdict: Verdict | None) -> str:
 def listing(columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
     """Print a list with a heading."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    # What a row is called by is copied into the next command: never cut it.
+    table.columns[0].no_wrap = True
+    table.columns[0].min_width = max((len(row[0]) for row in rows), default=0)
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ovfarm.cli.outcome import Exit, say
 from ovfarm.cli.supervise import Farm
-from ovfarm.settings import Settings
+from ovfarm.settings import read
 
 
 def up(*, port: int | None = None, home: Path | None = None) -> int:
@@ -19,7 +19,7 @@ def up(*, port: int | None = None, home: Path | None = None) -> int:
     home
         The folder of the database, the files and the logs.
     """
-    settings = Settings()
+    settings = read()
     settings = settings.model_copy(
         update={"port": settings.port if port is None else port, "home": home or settings.home}
     )

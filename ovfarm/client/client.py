@@ -10,22 +10,11 @@ from uuid import UUID, uuid4
 
 from pydantic import TypeAdapter
 
+from ovfarm.catalog import DatasetView, ModelView, RegisterDataset, RegisterModel
 from ovfarm.client.download import download
 from ovfarm.client.transport import Transport
 from ovfarm.errors import Refused
-from ovfarm.jobs import (
-    ArtifactView,
-    DatasetView,
-    JobPage,
-    JobResult,
-    JobSpec,
-    JobView,
-    ModelView,
-    NodeView,
-    RegisterDataset,
-    RegisterModel,
-    Why,
-)
+from ovfarm.jobs import ArtifactView, JobPage, JobResult, JobSpec, JobView, NodeView, Why
 from ovfarm.recipes import Recipe
 from ovfarm.shapes import public_id
 
@@ -82,7 +71,17 @@ class Client:
 
     def register_model(self, name: str, files: Mapping[str, Path]) -> ModelView:
         """Upload a model's files and register them under the names given."""
-        asked = RegisterModel(name=name, files={k: self.upload(p) for k, p in files.items()})
+        return self._registered(RegisterModel(name=name, files={k: self.upload(p) for k, p in files.items()}))
+
+    def register_archive(self, name: str, archive: Path) -> ModelView:
+        """Upload a ZIP or TAR of a model's files and register what is in it."""
+        return self._registered(RegisterModel(name=name, archive=self.upload(archive)))
+
+    def register_source(self, name: str, source: str) -> ModelView:
+        """Have the farm fetch a model: ``hf://org/name@revision``, or an ``https://`` URL."""
+        return self._registered(RegisterModel(name=name, source=source))
+
+    def _registered(self, asked: RegisterModel) -> ModelView:
         response = self.transport.send("POST", "/v1/models", json=asked.model_dump(mode="json"))
         return ModelView.model_validate_json(response.content)
 

@@ -74,6 +74,13 @@ def refusal(response: httpx.Response) -> Refused:
         problem = response.json()
     except ValueError:
         problem = {}
+    if response.status_code == 401:
+        # An answer to HEAD has no body to say it with.
+        problem = {
+            "detail": "the farm wants a valid key",
+            "hint": "give one with --key or OVFARM_KEY",
+            **problem,
+        }
     return Refused(
         str(problem.get("detail") or f"the farm answered {response.status_code}"),
         status=response.status_code,

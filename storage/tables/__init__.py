@@ -4,7 +4,7 @@ from storage.tables.catalog import Dataset, Model
 from storage.tables.pool import DeviceClock, Host, NeedRow, Node, NodeNeed
 from storage.tables.results import Artifact, Inflight, MeasurementRow, Remembered
 from storage.tables.row import Row
-from storage.tables.tenants import ApiKey, BlobRow, Holding, Quarantined, Share, Submission, Team
+from storage.tables.tenants import ApiKey, BlobRow, FarmRow, Holding, Quarantined, Share, Submission, Team
 from storage.tables.work import Attempt, Event, Job, Step, StepEdge
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Dataset",
     "DeviceClock",
     "Event",
+    "FarmRow",
     "Holding",
     "Host",
     "Inflight",

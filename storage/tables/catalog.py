@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ovfarm.jobs import ModelFormat
-from ovfarm.results import Manifest
+from ovfarm.catalog import ModelFormat
+from ovfarm.results import Manifest, Port
 from storage.columns import BigIntegerKey, Shape
 from storage.tables.row import Row
 
@@ -24,6 +24,8 @@ class Model(Row):
     format: Mapped[ModelFormat]
     digest: Mapped[str] = mapped_column(String(64))
     manifest: Mapped[Manifest] = mapped_column(Shape[Manifest](Manifest))
+    source: Mapped[str | None]
+    ports: Mapped[tuple[Port, ...] | None] = mapped_column(Shape[tuple[Port, ...]](tuple[Port, ...]))
     created_at: Mapped[datetime]
 
 

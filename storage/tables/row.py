@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlalchemy import Boolean, Float, MetaData, String, Uuid, text
 from sqlalchemy.orm import DeclarativeBase
 
+from ovfarm.catalog import ModelFormat
 from ovfarm.hardware import Device
-from ovfarm.jobs import ModelFormat, NodeState, Part
+from ovfarm.jobs import NodeState, Part
 from ovfarm.recipes import Kind
 from ovfarm.states import JobState, StepState
 from ovfarm.teams import Role

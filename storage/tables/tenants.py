@@ -24,6 +24,14 @@ class Team(Row):
     created_at: Mapped[datetime]
 
 
+class FarmRow(Row):
+    """Which farm this database is: one row. Its store knows it too."""
+
+    __tablename__ = "farm"
+    key: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[UUID]
+
+
 class ApiKey(Row):
     """A team's key: kept as the hash of its secret."""
 

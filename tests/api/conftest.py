@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
-from api.app import create_app
+from api.listening import listening
 from ovfarm.cli.supervise import free_port
 from ovfarm.settings import Settings
 
@@ -18,9 +19,9 @@ class Server:
     """``url`` answers while the fixture lives."""
 
     def __init__(self, settings: Settings) -> None:
-        config = uvicorn.Config(
-            create_app(settings), host="127.0.0.1", port=settings.port, log_level="warning"
-        )
+        config = listening(settings)
+        assert isinstance(config.app, FastAPI)
+        self.app = config.app
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self.url = settings.url

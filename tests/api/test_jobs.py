@@ -179,8 +179,10 @@ def test_recipes_carry_the_schema_of_their_parameters(http: httpx.Client) -> Non
     assert [recipe["name"] for recipe in http.get("/v1/recipes").json()] == [
         "fp16",
         "int8",
+        "int8-accurate",
         "int8-weights",
         "int4",
+        "int4-quality",
     ]
     shown = http.get("/v1/recipes/int8").json()
     assert shown["parameters"]["quantize"]["properties"]["subset_size"]["minimum"] == 1

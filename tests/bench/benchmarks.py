@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ovfarm.jobs import Cache, JobSpec
-from ovfarm.recipes import Probe, Recipe
+from ovfarm.recipes import Probe, ProbeAction, Recipe
 from storage.schema import migrate
 from tests.bench.digits import submitted
 from tests.bench.measure import Benchmark, Samples
@@ -18,9 +18,10 @@ from tests.bench.pool import claim_growth, submit_to_running, throughput
 from tests.e2e.stack import ROOT, Stack
 from workers.isolate import Zygote
 from workers.protocol import ChildLimits, StepRequest
-from workers.sandbox import Unsandboxed
+from workers.sandbox import Bubblewrapped, Unwrapped
 
 _IMPORTS = "import workers.kit.preload"
+_OK = Probe()
 
 
 def _ms(work: Callable[[], object]) -> float:
@@ -29,11 +30,11 @@ def _ms(work: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-def _probe(zygote: Zygote, folder: Path, number: int) -> None:
+def _probe(zygote: Zygote, folder: Path, number: int, params: Probe = _OK) -> None:
     outputs = folder / str(number) / "out"
     outputs.mkdir(parents=True)
     request = StepRequest(
-        params=Probe(), outputs=outputs, log=outputs.parent / "log.txt", limits=ChildLimits()
+        params=params, outputs=outputs, log=outputs.parent / "log.txt", limits=ChildLimits()
     )
     zygote.run(request, on_progress=lambda _progress: None, stop=threading.Event())
 
@@ -41,7 +42,7 @@ def _probe(zygote: Zygote, folder: Path, number: int) -> None:
 def child_start() -> Samples:
     """Time a probe in a warm fork, and the cold imports that it saves."""
     samples = Samples([], [])
-    with tempfile.TemporaryDirectory() as name, Zygote(sandbox=Unsandboxed(Path(name))) as zygote:
+    with tempfile.TemporaryDirectory() as name, Zygote(sandbox=Unwrapped(Path(name))) as zygote:
         zygote.start()
         command = [sys.executable, "-c", _IMPORTS]
         for number in range(7):
@@ -90,7 +91,27 @@ def cached_job() -> Samples:
     return samples
 
 
+def sandbox() -> Samples:
+    """Time a step of a second inside the full sandbox, and without any."""
+    samples = Samples([], [])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        inside = Bubblewrapped(folder / "home", folder / "in")
+        with Zygote(sandbox=inside) as confined, Zygote(sandbox=Unwrapped(folder / "home")) as free:
+            confined.start()
+            free.start()
+            for number in range(12):
+                samples.value.append(_ms(lambda n=number: _second(confined, folder / "in", n)))  # type: ignore[misc] # a defaulted lambda
+                samples.reference.append(_ms(lambda n=number: _second(free, folder / "out", n)))  # type: ignore[misc] # the same
+    return samples
+
+
+def _second(zygote: Zygote, folder: Path, number: int) -> None:
+    _probe(zygote, folder, number, Probe(action=ProbeAction.SLEEP, seconds=1.0))
+
+
 BENCHMARKS = (
+    Benchmark("sandbox", "a step of a second in the sandbox ÷ without", 1.05, "ms", 45, sandbox),
     Benchmark("child-start", "a probe in a warm fork ÷ cold imports", 0.1, "ms", 15, child_start),
     Benchmark("step-overhead", "a probe step through the farm ÷ in-process", 2000, "ms", 20, step_overhead),
     Benchmark("claim-growth", "a claim at a million queued ÷ at a thousand", 1.5, "ms", 90, claim_growth),

@@ -24,7 +24,7 @@ from tests.storage.farm import Farm
 
 _SHORT, _LONG = 1_000, 1_000_000
 _CLAIMS = 40
-_STEPS = 150
+_STEPS = 300
 _SAME = (
     "team_id, job_id, kind, step_version, params, lineage, need_key, state, rank, waiting, attempt,"
     " max_attempts, timeout_s, estimate_s, cached, created_at, queued_at"
@@ -102,10 +102,10 @@ def throughput() -> Samples:
     samples = Samples([], [])
     with _pool(2) as stack:
         for _ in range(2):
-            steps = tuple(Probe(name=f"p{number}") for number in range(50))
+            steps = tuple(Probe(name=f"p{number}") for number in range(10))
             spec = JobSpec(recipe=Recipe(name="probe", steps=steps), cache=Cache.OFF)
             began = time.perf_counter()
-            jobs = [stack.client.submit(spec) for _ in range(_STEPS // 50)]
+            jobs = [stack.client.submit(spec) for _ in range(_STEPS // 10)]
             for job in jobs:
                 stack.client.wait(job.id, timeout_s=120)
             samples.value.append(_STEPS / (time.perf_counter() - began))

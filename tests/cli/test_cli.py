@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
+import yaml
 
 from ovfarm.cli.outcome import Exit
 from ovfarm.cli.supervise import free_port
+from ovfarm.recipes import Recipe
 from storage.schema import migrate
 from tests.e2e.stack import Stack
 from tests.steps.conftest import network
@@ -63,6 +65,15 @@ def test_optimize_is_the_whole_job_in_one_line(cli: Cli, files: Path, tmp_path: 
     assert "verdict" in done.stdout
     assert "✓ benchmark" in done.stderr
     ov.Core().read_model(tmp_path / "package" / "model.xml")
+    shown = cli("models", "show", "small.xml").stdout
+    assert "[?,16]" in shown
+    assert "small.bin" in shown
+    ports = json.loads(cli("models", "show", "small.xml", "--json").stdout)["ports"]
+    assert [(p["direction"], p["shape"], p["element_type"]) for p in ports] == [
+        ("input", "[?,16]", "f32"),
+        ("output", "[?,4]", "f32"),
+    ]
+    cli("models", "show", "nothing", code=Exit.NOT_FOUND)
     again = cli("optimize", str(files / "small.xml"), *options, "--json")
     result = json.loads(again.stdout)
     assert all(step["cached"] for step in result["steps"])
@@ -134,6 +145,21 @@ def test_waiting_may_time_out_and_a_failed_job_fails(cli: Cli, files: Path, tmp_
     failing.write_text("steps:\n  - kind: probe\n    action: fail\n")
     done = cli("optimize", str(files / "small.xml"), "--recipe", str(failing), code=Exit.FAILED)
     assert "told to fail" in done.stderr
+
+
+def test_an_old_recipe_is_translated_without_a_farm(tmp_path: Path) -> None:
+    away = Cli("http://127.0.0.1:1")
+    old, new = tmp_path / "old.json", tmp_path / "new.yaml"
+    old.write_text('{"compression": {"algorithm": "quantization", "preset": "performance"}}')
+    done = away("recipes", "translate", str(old))
+    assert "calibration data" in done.stderr
+    new.write_text(done.stdout)
+    raw = yaml.safe_load(done.stdout)
+    assert [step["kind"] for step in raw["steps"]][2] == "quantize"
+    assert Recipe.model_validate({"name": "new", **raw}).steps[2].preset == "performance"  # type: ignore[union-attr] # a Quantize
+    away("recipes", "translate", str(tmp_path / "none"), code=Exit.USAGE)
+    old.write_text("hello")
+    assert "compression" in away("recipes", "translate", str(old), code=Exit.USAGE).stderr
 
 
 def test_help_needs_no_farm() -> None:

@@ -52,8 +52,8 @@ def test_place_counts_only_where_it_changes_the_outcome() -> None:
 @pytest.mark.parametrize(
     ("params", "golden"),
     [
-        (Convert(), "65f4cf9187743d9067d47b0bb256a18100d3837770bec02be482f536a9347f3e"),
-        (Quantize(), "b5b6a20de788d994e622dc6b0e4f8d24bec664a038b79c541e6e6acd38788238"),
+        (Convert(), "6f34681914cdbdba5529754a7b206589ca6ccfae67ef5e28ae18372336f171e1"),
+        (Quantize(), "55605d9f8d4b1e7e9924f086c29052e2a7bacba10cb32f2000dd4cf48fe2a35f"),
     ],
 )
 def test_keys_stay_what_they_were(params: StepParams, golden: str) -> None:

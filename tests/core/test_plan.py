@@ -99,7 +99,7 @@ def test_an_edge_must_point_back_to_a_model() -> None:
         Recipe(name="r", steps=(Convert(), Evaluate(model="quantize"), Quantize()))
     with pytest.raises(ValidationError, match="two steps are named 'convert'"):
         Recipe(name="r", steps=(Convert(), Convert()))
-    with pytest.raises(ValidationError, match="belong to int4"):
+    with pytest.raises(ValidationError, match="belong to the modes below 8 bits"):
         Compress(mode="int8_sym", group_size=64)
 
 
@@ -123,3 +123,15 @@ def test_the_lineage_of_a_package_leaves_out_what_did_not_make_its_model() -> No
     )
     steps = plan(JobSpec(model=MODEL, recipe=recipe))
     assert [p.name for p in steps[-1].lineage] == ["convert", "compress"]
+
+
+def test_a_large_model_asks_for_a_node_with_memory() -> None:
+    spec = JobSpec(model=MODEL, recipe="int8-weights", data=HALVES)
+    small = {step.need.memory_gib for step in plan(spec, 100 << 20)}
+    assert small == {None}
+    needs = {step.name: step.need.memory_gib for step in plan(spec, 3 << 30)}
+    assert needs == {"convert": 8, "compress": 8, "evaluate": 16, "benchmark": 16, "package": 8}
+    named = spec.model_copy(update={"limits": Limits(memory_gib=64)})
+    assert {step.need.memory_gib for step in plan(named, 3 << 30)} == {64}
+    large = spec.model_copy(update={"targets": (Need.model_validate("cpu/memory=32"),)})
+    assert {s.need.memory_gib for s in plan(large, 3 << 30) if s.name in {"evaluate", "benchmark"}} == {32}

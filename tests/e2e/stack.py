@@ -43,7 +43,7 @@ class Stack:
         self.home = home
         self.database_url = database_url
         self.code = code
-        self._environment = {
+        self.environment = {
             **os.environ,
             "PYTHONPATH": str(code),
             "OVFARM_HOME": str(home),
@@ -60,7 +60,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._environment['OVFARM_PORT']}"
+        return f"http://127.0.0.1:{self.environment['OVFARM_PORT']}"
 
     def __enter__(self) -> Self:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ class Stack:
         with (self.home / f"{module}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", module],
-                env={**self._environment, **environment},
+                env={**self.environment, **environment},
                 cwd=self.code,
                 stdout=log,
                 stderr=log,
@@ -122,7 +122,7 @@ class Stack:
 
     def zygotes(self) -> list[psutil.Process]:
         """Return the processes of this farm's zygotes and their children."""
-        mine = str(self.home / "scratch" / "home")
+        mine = str(self.home / "sandbox")
         return [p for p in psutil.process_iter() if _home_of(p) == mine]
 
 

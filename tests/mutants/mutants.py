@@ -28,8 +28,14 @@ LEASE = "tests/workers/test_lease.py"
 OUTCOMES, CLAIMS, ATTEMPT = "storage/outcomes.py", "storage/claims.py", "workers/attempt.py"
 
 MUTANTS = (
-    Mutant("no-claim-guard", (Edit(OUTCOMES, "        Step.claim_id == claim.id,\n", ""),), (MACHINE,)),
-    Mutant("no-lease-check", (Edit(OUTCOMES, "        Step.lease_until > db_now(),\n", ""),), (MACHINE,)),
+    Mutant(
+        "no-claim-guard", (Edit(OUTCOMES, "        Step.claim_id == claim.id,\n", ""),), (LIFECYCLE, MACHINE)
+    ),
+    Mutant(
+        "no-lease-check",
+        (Edit(OUTCOMES, "        Step.lease_until > db_now(),\n", ""),),
+        (LIFECYCLE, MACHINE),
+    ),
     Mutant(
         "local-clock",
         (
@@ -48,9 +54,9 @@ MUTANTS = (
             Edit(
                 "storage/database.py",
                 "            yield session\n        for queue in session.info.get(_RINGS, ()):\n"
-                "            self._bell(queue)\n",
+                "            self.ring(queue)\n",
                 "            yield session\n            for queue in session.info.get(_RINGS, ()):\n"
-                "                self._bell(queue)\n",
+                "                self.ring(queue)\n",
             ),
         ),
         (SHARING,),
@@ -77,8 +83,8 @@ MUTANTS = (
         (
             Edit(
                 CLAIMS,
-                "DeviceClock.device == node.offer.device).with_for_update()\n",
-                "DeviceClock.device == node.offer.device)\n",
+                "        .with_for_update(of=DeviceClock)\n",
+                "",
             ),
         ),
         (SHARING,),
@@ -105,7 +111,7 @@ MUTANTS = (
         (
             Edit(
                 "storage/garbage.py",
-                "select(BlobRow.digest, BlobRow.size).where(BlobRow.touched_at < db_now(-grace_s))",
+                "select(BlobRow.digest, BlobRow.size).where(BlobRow.touched_at < db_now(-asked.grace_s))",
                 "select(BlobRow.digest, BlobRow.size)",
             ),
             Edit(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.runner import sizes
+from tests.runner.bubblewrap import NoBubblewrap, bubblewrap
 from tests.runner.postgres import NoPostgres, postgres
 from tests.runner.redis import NoRedis, redis
 
@@ -41,7 +42,7 @@ def contracts() -> bool:
 
 
 # What takes long or has options of its own.
-LONG = ("chaos", "mutants")
+LONG = ("chaos", "hostile", "mutants")
 STAGES: dict[str, Callable[[], bool]] = {"lint": lint, "types": types, "contracts": contracts}
 
 
@@ -54,6 +55,11 @@ def tests(names: list[str], extra: list[str], *, with_services: bool) -> bool:
     """Run the tests of some folders, or all."""
     paths = [str(TESTS / name) for name in names] or [str(TESTS)]
     command = ["pytest", "-q", "-n", "2", "--dist", "loadfile", *paths, *extra]
+    try:
+        bubblewrap()
+    except NoBubblewrap as missing:
+        sys.stderr.write(f"{missing}\n")
+        return False
     if not with_services:
         sys.stderr.write("Postgres and Redis are left out: this run says nothing about them\n")
         return run(*command)

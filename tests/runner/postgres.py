@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from typing import Self
 from urllib.parse import quote
 
 import psycopg
+
+from tests.runner import apt
 
 # Below the range from which the kernel takes ports for outgoing connections.
 _PORTS = range(20000, 32000)
@@ -70,17 +71,13 @@ def _binary(name: str) -> str | None:
 
 
 def _install() -> None:
-    if os.geteuid() or not shutil.which("apt-get"):
+    if not apt.can_install():
         raise NoPostgres(
             "no Postgres runs on 127.0.0.1:5432 and none is installed; "
             "install one (Debian: apt-get install postgresql) or run ./farm test --no-services"
         )
-    sys.stderr.write("installing Postgres with apt-get …\n")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "-q", "update"], ["apt-get", "-qy", "install", "postgresql"]):
-        done = subprocess.run(command, env=quiet, stdout=sys.stderr, check=False)
-        if done.returncode:
-            raise NoPostgres(f"{' '.join(command)} failed; its own words are above")
+    if words := apt.install("postgresql"):
+        raise NoPostgres(words)
 
 
 @contextlib.contextmanager

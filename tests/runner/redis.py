@@ -1,16 +1,15 @@
 """A Redis for the tests: a private one, else one that runs, else (Debian, root) one that is installed."""
 
 import contextlib
-import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from typing import Self
 
+from tests.runner import apt
 from tests.runner.postgres import free_port
 
 _START_S = 10.0
@@ -90,13 +89,10 @@ def _answers(port: int) -> bool:
 
 
 def _install() -> None:
-    if os.geteuid() or not shutil.which("apt-get"):
+    if not apt.can_install():
         raise NoRedis(
             "no Redis runs on 127.0.0.1:6379 and none is installed; install one (Debian: apt-get install "
             "redis-server) or run ./farm test --no-services"
         )
-    sys.stderr.write("installing Redis with apt-get …\n")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "-q", "update"], ["apt-get", "-qy", "install", "redis-server"]):
-        if subprocess.run(command, env=quiet, stdout=sys.stderr, check=False).returncode:
-            raise NoRedis(f"{' '.join(command)} failed; its own words are above")
+    if words := apt.install("redis-server"):
+        raise NoRedis(words)

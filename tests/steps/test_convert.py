@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from openvino import opset13 as ops
+from pydantic import ValidationError
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
@@ -156,3 +158,87 @@ def test_the_canonical_digest_sees_every_weight_and_shape(
     assert one == saved(base / "same", network(hidden=hidden, seed=seed))
     assert one != saved(base / "seed", network(hidden=hidden, seed=seed + 1))
     assert one != saved(base / "size", network(hidden=hidden + 1, seed=seed))
+
+
+def image_model() -> ov.Model:
+    """Return a model that adds up an image over its channels: [1,3,8,8] f32 in, [1,1,8,8] out."""
+    x = ops.parameter([1, 3, 8, 8], ov.Type.f32, name="image")
+    x.output(0).get_tensor().set_names({"image"})
+    weights = ops.constant(np.array([1, 10, 100], np.float32).reshape(1, 3, 1, 1))
+    y = ops.convolution(x, weights, [1, 1], [0, 0], [0, 0], [1, 1])
+    y.output(0).get_tensor().set_names({"sum"})
+    return ov.Model([ops.result(y)], [x], "image")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    folder = tmp_path / "image"
+    folder.mkdir()
+    ov.save_model(image_model(), folder / "model.xml", compress_to_fp16=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [((4, 16), "[4,16]"), (("1..8", 16), "[1..8,16]"), (("?", 16), "[?,16]"), ((1, 16), "[1,16]")],
+)
+def test_shapes_are_static_bounded_or_free(
+    shape: tuple[int | str, ...], told: str, model: Path, bench: Benches
+) -> None:
+    made = bench(model=model)
+    convert.run(Convert(shapes={"x": shape}), made)
+    assert ir.read(made.outputs).inputs[0].get_partial_shape().to_string() == told
+
+
+def test_preprocessing_is_part_of_the_model(image: Path, bench: Benches) -> None:
+    steps = {"element_type": "u8", "layout": "NHWC", "model_layout": "NCHW", "color": "bgr_to_rgb",
+             "mean": (1, 2, 3), "scale": (2, 2, 2)}  # fmt: skip
+    made = bench(model=image)
+    convert.run(Convert.model_validate({"preprocessing": {"image": steps}}), made)
+    compiled = ov.compile_model(ir.read(made.outputs), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert compiled.inputs[0].get_partial_shape().to_string() == "[1,8,8,3]"
+    assert compiled.inputs[0].get_element_type() == ov.Type.u8
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
+    rgb = (pixels[..., ::-1].astype(np.float32) - [1, 2, 3]) / 2
+    np.testing.assert_allclose(compiled(pixels)[0][0, 0], (rgb @ [1, 10, 100])[0], rtol=1e-4, atol=1e-2)
+
+
+def test_images_of_any_size_are_resized(image: Path, bench: Benches) -> None:
+    steps = {"layout": "NHWC", "model_layout": "NCHW", "element_type": "u8", "resize": "linear"}
+    made = bench(model=image)
+    convert.run(Convert.model_validate({"preprocessing": {"image": steps}}), made)
+    compiled = ov.compile_model(ir.read(made.outputs), "CPU")
+    assert compiled(np.full((1, 20, 30, 3), 2, np.uint8))[0].shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"shapes": {"z": (1, 16)}}, "no input 'z'; it has: 'x'"),
+        ({"shapes": {"x": (4, 15)}}, "cannot take these shapes: x [4,15]"),
+        ({"preprocessing": {"z": {"mean": (1,)}}}, "no input 'z'"),
+        ({"preprocessing": {"x": {"layout": "NCHW", "mean": (1, 2, 3)}}}, "does not fit"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_refused(
+    asked: dict[str, object], words: str, model: Path, bench: Benches
+) -> None:
+    with pytest.raises(StepFailed) as refused:
+        convert.run(Convert.model_validate(asked), bench(model=model))
+    assert refused.value.failure.code is FailureCode.PARAMETER_REFUSED
+    assert words in refused.value.failure.message
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"shapes": {"x": ("8..1",)}}, "from the smaller to the larger"),
+        ({"shapes": {"x": (-1,)}}, "greater than or equal to 0"),
+        ({"preprocessing": {"x": {"mean": (1, 2, 3)}}}, "needs a layout with C"),
+        ({"preprocessing": {"x": {"resize": "linear", "layout": "NC"}}}, "H and W"),
+        ({"preprocessing": {"x": {"scale": (0,)}}}, "greater than 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_job(asked: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Convert.model_validate(asked)

@@ -2,7 +2,8 @@
 
 from uuid import uuid4
 
-from ovfarm.jobs import Cache, DataRef, JobData, JobSpec, JobView, ModelFormat
+from ovfarm.catalog import ModelFormat
+from ovfarm.jobs import Cache, DataRef, JobData, JobSpec, JobView
 from ovfarm.results import FileEntry, Manifest
 from storage import catalog
 from tests.storage.farm import Farm

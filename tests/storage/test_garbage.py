@@ -122,9 +122,12 @@ def test_objects_without_a_row_and_cut_uploads_go_too(keep: Keep) -> None:
     keep.blobs.put(path, digest)
     (keep.folder / "home" / "incoming").mkdir(parents=True)
     (keep.folder / "home" / "incoming" / "a.part").write_text("cut")
+    (keep.folder / "home" / "incoming" / "b.part").mkdir()
+    (keep.folder / "home" / "incoming" / "b.part" / "archive").write_text("cut while it was unpacked")
     assert keep.collect(CollectGarbage(apply=True, grace_s=3600)).strays == 0
     found = keep.collect(NOW)
-    assert (found.strays, found.uploads) == (1, 1)
+    assert (found.strays, found.uploads) == (1, 2)
+    assert list((keep.folder / "home" / "incoming").iterdir()) == []
     assert keep.blobs.size(digest) is None
 
 

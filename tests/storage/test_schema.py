@@ -32,6 +32,7 @@ def test_down_and_up_again(database_url: str) -> None:
 def test_every_row_of_a_tenant_names_its_team() -> None:
     shared = {
         "teams", "needs", "device_clocks", "hosts", "nodes", "node_needs",
+        "farm",
         "blobs", "step_edges", "attempts", "events",  # blobs through holdings, the others through step or job
     }  # fmt: skip
     for table in Row.metadata.tables.values():

@@ -5,10 +5,10 @@ import pytest
 
 from tests.workers.runs import LIGHT
 from workers.isolate import Zygote
-from workers.sandbox import Unsandboxed
+from workers.sandbox import Unwrapped
 
 
 @pytest.fixture
 def zygote(tmp_path: Path) -> Iterator[Zygote]:
-    with Zygote(sandbox=Unsandboxed(tmp_path), preload=LIGHT) as zygote:
+    with Zygote(sandbox=Unwrapped(tmp_path), preload=LIGHT) as zygote:
         yield zygote

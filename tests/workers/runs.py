@@ -12,7 +12,7 @@ from ovfarm.hardware import Offer
 from ovfarm.recipes import Probe, ProbeAction
 from ovfarm.results import Progress, StepResult
 from workers.isolate import Zygote
-from workers.protocol import ChildLimits, StepRequest
+from workers.protocol import ChildLimits, EscapesFrame, StepRequest
 
 # A zygote that imports nothing heavy starts in a moment; what is tested here does not need more.
 LIGHT = "workers.steps.probe"
@@ -34,7 +34,7 @@ def run(
     asked: StepRequest,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     stop: threading.Event | None = None,
-) -> StepResult | Offer | Failure:
+) -> StepResult | Offer | EscapesFrame | Failure:
     return zygote.run(asked, on_progress=on_progress, stop=stop or threading.Event())
 
 

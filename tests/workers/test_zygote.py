@@ -15,9 +15,10 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import ProbeAction
 from ovfarm.results import Progress, StepResult
 from tests.workers.runs import LIGHT, alive, children_of, eventually, failure, request, run
+from workers.confinement import PACKAGES
 from workers.isolate import Zygote
 from workers.protocol import ChildLimits
-from workers.sandbox import PACKAGES, Unsandboxed
+from workers.sandbox import Unwrapped
 
 
 def test_a_step_runs_in_a_child_and_its_files_are_there(zygote: Zygote, tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_stop_ends_a_child_within_two_seconds(zygote: Zygote, tmp_path: Path, ac
 def test_what_a_child_leaves_behind_ends_with_it(zygote: Zygote, tmp_path: Path) -> None:
     asked = request(tmp_path, ProbeAction.FORK)
     assert isinstance(run(zygote, asked), StepResult)
-    grandchild = int((asked.outputs.parent / "grandchild.pid").read_text())
+    grandchild = int((asked.outputs / "grandchild.pid").read_text())
     assert not alive(grandchild)
 
 
@@ -133,7 +134,7 @@ def test_children_run_side_by_side(zygote: Zygote, tmp_path: Path) -> None:
 
 
 def test_the_zygote_is_renewed_after_so_many_children_and_after_a_crash(tmp_path: Path) -> None:
-    with Zygote(sandbox=Unsandboxed(tmp_path), preload=LIGHT, recycle_after=2) as zygote:
+    with Zygote(sandbox=Unwrapped(tmp_path), preload=LIGHT, recycle_after=2) as zygote:
         pids = []
         for action in [ProbeAction.OK] * 3 + [ProbeAction.SIGNAL, ProbeAction.OK]:
             run(zygote, request(tmp_path, action))
@@ -165,9 +166,9 @@ PARENT = """
     from ovfarm.recipes import ProbeAction
     from tests.workers.runs import LIGHT, request
     from workers.isolate import Zygote
-    from workers.sandbox import Unsandboxed
+    from workers.sandbox import Unwrapped
     folder = Path(sys.argv[1])
-    zygote = Zygote(sandbox=Unsandboxed(folder), preload=LIGHT, watchdog_s=1.0)
+    zygote = Zygote(sandbox=Unwrapped(folder), preload=LIGHT, watchdog_s=1.0)
     zygote.start()
     print(zygote.pid, flush=True)
     zygote.run(request(folder, ProbeAction.HANG), on_progress=print, stop=threading.Event())
@@ -200,7 +201,7 @@ def test_no_child_outlives_or_outruns_its_node(
 
 def test_a_broken_toolchain_is_said_at_once(tmp_path: Path) -> None:
     with (
-        Zygote(sandbox=Unsandboxed(tmp_path), preload="no.such.module") as zygote,
+        Zygote(sandbox=Unwrapped(tmp_path), preload="no.such.module") as zygote,
         pytest.raises(Unavailable, match="toolchain could not be imported"),
     ):
         zygote.start()
@@ -210,7 +211,7 @@ def test_no_secret_reaches_a_child(tmp_path: Path) -> None:
     canary = "canary-5e55"
     os.environ["OVFARM_CANARY"] = canary
     try:
-        with Zygote(sandbox=Unsandboxed(tmp_path), preload=LIGHT) as zygote:
+        with Zygote(sandbox=Unwrapped(tmp_path), preload=LIGHT) as zygote:
             zygote.start()
             environ = Path(f"/proc/{zygote.pid}/environ").read_bytes().decode()
     finally:

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import nncf
+import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
-from ovfarm.recipes import IgnoredScope
+from ovfarm.recipes import IgnoredScope, Quantize
+from workers.kit import graph
 from workers.protocol import failed
 
 
@@ -17,6 +19,12 @@ def scope(ignored: IgnoredScope) -> nncf.IgnoredScope | None:
     return nncf.IgnoredScope(
         names=list(ignored.names), patterns=list(ignored.patterns), types=list(ignored.types)
     )
+
+
+def model_type(params: Quantize, model: ov.Model) -> nncf.ModelType | None:
+    """Return NNCF's model type: as asked, or found out by looking for attention."""
+    found = params.model_type == "auto" and graph.attention_layers(model)
+    return nncf.ModelType.TRANSFORMER if found or params.model_type == "transformer" else None
 
 
 @contextmanager
@@ -42,3 +50,23 @@ def refusals() -> Iterator[None]:
             f"NNCF refused it: {str(refused)[:300]}",
             evidence=str(refused),
         ) from refused
+    except nncf.InvalidGroupSizeError:
+        raise
+    except RuntimeError as refused:
+        raise _of_the_model(refused) from refused
+
+
+def _of_the_model(refused: RuntimeError) -> Exception:
+    """Say whether a model could not compute, or NNCF could not do to it what was asked."""
+    words = str(refused)
+    if "alloc" in words:
+        return refused
+    if "infer_request" in words or "src/plugins" in words:
+        return graph.cannot_infer(words)
+    return failed(
+        FailureClass.USER,
+        FailureCode.TOOL_REFUSED,
+        f"NNCF cannot do this to the model: {words.strip().splitlines()[-1][:300]}",
+        hint="leave out the options that are not the default, one by one",
+        evidence=words,
+    )

@@ -1,6 +1,9 @@
 """Datasets: an ``.npz`` of arrays by input name, with optional ``labels``; checked before it is used."""
 
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,12 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.jobs import Part
 from workers.protocol import StepFailed, failed
 
+# What NumPy, the ZIP reader and the parser of an array's header raise when a file lies to them.
+_UNREADABLE = (
+    ValueError, OSError, EOFError, AttributeError, TypeError, KeyError, SyntaxError, OverflowError,
+    MemoryError, RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error, struct.error,
+    tokenize.TokenError,
+)  # fmt: skip
 Array = NDArray[Any]
 Feed = dict[str, Array]
 _LABELS = "labels"
@@ -56,6 +65,8 @@ def load(folder: Path, part: str, model: ov.Model) -> Samples:
     bound = _bound(arrays, model)
     lengths = {name: len(array) for name, array in bound.items()}
     if labels is not None:
+        if not labels.ndim:
+            raise _bad(FailureCode.DATASET_SHAPE, "labels are one number, not one for each row")
         lengths[_LABELS] = len(labels)
     if len(set(lengths.values())) != 1:
         raise _bad(FailureCode.DATASET_SHAPE, f"the arrays differ in length: {lengths}")
@@ -77,7 +88,7 @@ def _arrays(folder: Path) -> Feed:
     try:
         with files[0].open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {str(name): np.asarray(archive[name]) for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as refused:
+    except _UNREADABLE as refused:
         raise _bad(
             FailureCode.DATASET_UNREADABLE,
             f"{files[0].name} is not an .npz of plain arrays",
@@ -108,6 +119,8 @@ def _bound(arrays: Feed, model: ov.Model) -> Feed:
 def _fitting(array: Array, port: ov.Output) -> Array:
     """Return the rows in the input's type; raises StepFailed when shape or type cannot fit."""
     name, shape = port.get_any_name(), port.get_partial_shape()
+    if not array.ndim:
+        raise _bad(FailureCode.DATASET_SHAPE, f"the array for {name!r} is one number, not rows")
     wanted = f"input {name!r} takes {shape.to_string()}"
     if shape.rank.is_static and shape.rank.get_length() != array.ndim:
         raise _bad(FailureCode.DATASET_SHAPE, f"{wanted}, the data is {array.shape}")
@@ -154,7 +167,12 @@ def random_samples(model: ov.Model, count: int, seed: int) -> Samples:
         size = (count, *(dimension.get_length() for dimension in list(shape)[1:]))
         dtype = np.dtype(port.get_element_type().to_dtype())
         floating = dtype.kind == "f"
-        rows = dice.standard_normal(size) if floating else dice.integers(0, 2, size)
+        try:
+            rows = dice.standard_normal(size) if floating else dice.integers(0, 2, size)
+        except ValueError as refused:
+            raise _bad(
+                FailureCode.DATASET_SHAPE, f"random rows of {size} are too large: {refused}"
+            ) from refused
         inputs[port.get_any_name()] = rows.astype(dtype)
     return Samples(inputs, None)
 

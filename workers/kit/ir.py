@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
+from workers.kit import complexity, graph
 from workers.protocol import StepFailed, failed
 
 LOW_BIT = frozenset({"i8", "u8", "i4", "u4", "i2", "u2", "nf4", "f4e2m1", "f8e4m3", "f8e5m2", "u3", "u6"})
@@ -22,13 +23,7 @@ def read(folder: Path) -> ov.Model:
     ``Core.read_model`` is the only reader here: others run code that a file brings along.
     """
     path = _model_file(folder)
-    if zipfile.is_zipfile(path):
-        raise failed(
-            FailureClass.USER,
-            FailureCode.MODEL_FORMAT_REFUSED,
-            f"{path.name} holds a ZIP archive, in which some formats hide programs",
-            hint="export the model as plain ONNX or as OpenVINO IR",
-        )
+    _refuse_archives(path)
     if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
         raise failed(
             FailureClass.USER,
@@ -36,15 +31,34 @@ def read(folder: Path) -> ov.Model:
             f"{path.name} has no {path.with_suffix('.bin').name} beside it",
             hint="upload both files of the IR",
         )
+    if path.is_file():
+        complexity.check(path)
     try:
-        return ov.Core().read_model(path)
+        model = ov.Core().read_model(path)
     except (RuntimeError, ValueError) as refused:
         raise _unreadable(path, str(refused)) from refused
+    graph.check_names(model, path.name)
+    return model
+
+
+def _refuse_archives(path: Path) -> None:
+    for file in path.rglob("*") if path.is_dir() else (path,):
+        if file.is_file() and zipfile.is_zipfile(file):
+            raise failed(
+                FailureClass.USER,
+                FailureCode.MODEL_FORMAT_REFUSED,
+                f"{file.name} holds a ZIP archive, in which some formats hide programs",
+                hint="export the model as plain ONNX or as OpenVINO IR",
+            )
 
 
 def _model_file(folder: Path) -> Path:
+    """Return what is to be read: the file, or of a SavedModel the folder that holds it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    for suffix in (".xml", ".onnx"):
+    saved = [path for path in files if path.name == "saved_model.pb"]
+    if len(saved) == 1:
+        return saved[0].parent
+    for suffix in (".xml", ".onnx", ".tflite", ".pdmodel", ".pb"):
         named = [path for path in files if path.suffix == suffix]
         if len(named) == 1:
             return named[0]
@@ -54,7 +68,7 @@ def _model_file(folder: Path) -> Path:
     raise failed(
         FailureClass.USER,
         FailureCode.MODEL_FORMAT_REFUSED,
-        f"expected one .xml or one .onnx file, found: {names}",
+        f"expected one model file or one SavedModel, found: {names}",
         hint="register one model with just its own files",
     )
 

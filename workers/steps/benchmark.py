@@ -7,7 +7,7 @@ import time
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Benchmark
 from ovfarm.results import Measurement, Note, StepResult, Unit
-from workers.kit import arms, data, ir, stats
+from workers.kit import arms, data, graph, ir, stats
 from workers.kit.arms import CANDIDATE, REFERENCE_DEFAULT, REFERENCE_F32, Arm
 from workers.protocol import Bench, failed
 
@@ -27,6 +27,7 @@ def run(params: Benchmark, bench: Bench) -> StepResult:
     """
     began = time.monotonic()
     model = ir.read(bench.inputs["model"])
+    graph.check_inputs(model)
     batch = data.batch_size(model, params.batch or 1)
     _check_batch(params, batch)
     feed = _feed(params, bench, batch)
@@ -65,7 +66,8 @@ def _feed(params: Benchmark, bench: Bench, batch: int) -> data.Feed:
 def _measure(params: Benchmark, bench: Bench, built: list[Arm], began: float) -> None:
     for done, arm in enumerate(built):
         bench.report("warm up", done, len(built))
-        arm.warm_up()
+        with graph.inferring():
+            arm.warm_up()
     schedule = arms.Schedule(built)
     deadline = began + params.time_budget_s
     rounds = 0

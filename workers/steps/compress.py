@@ -1,4 +1,4 @@
-"""Compresses the weights alone to 8 or 4 bits (NNCF weight compression)."""
+"""Compresses the weights alone to 8 bits or fewer (NNCF weight compression)."""
 
 from math import gcd
 
@@ -8,15 +8,10 @@ import openvino as ov
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Compress
 from ovfarm.results import StepResult
-from workers.kit import calls, ir
+from workers.kit import calibration, calls, data, graph, ir, options
 from workers.protocol import Bench, StepFailed, failed
 
-_MODES = {
-    "int8_sym": nncf.CompressWeightsMode.INT8_SYM,
-    "int8_asym": nncf.CompressWeightsMode.INT8_ASYM,
-    "int4_sym": nncf.CompressWeightsMode.INT4_SYM,
-    "int4_asym": nncf.CompressWeightsMode.INT4_ASYM,
-}
+_FLAGS = ("awq", "scale_estimation", "gptq", "lora_correction")
 
 
 def run(params: Compress, bench: Bench) -> StepResult:
@@ -33,14 +28,7 @@ def run(params: Compress, bench: Bench) -> StepResult:
     before = sum(ir.element_types(model).values())
     try:
         with calls.refusals():
-            compressed = nncf.compress_weights(
-                model,
-                mode=_MODES[params.mode],
-                ratio=params.ratio,
-                group_size=params.group_size,
-                all_layers=params.all_layers,
-                ignored_scope=calls.scope(params.ignored_scope),
-            )
+            compressed = _compressed(model, params, bench)
     except nncf.InvalidGroupSizeError as refused:
         raise _group_size(params, bench, str(refused)) from refused
     if not ir.quantized(compressed):
@@ -59,6 +47,35 @@ def run(params: Compress, bench: Bench) -> StepResult:
     )
 
 
+def _compressed(model: ov.Model, params: Compress, bench: Bench) -> ov.Model:
+    metric = params.sensitivity_metric
+    backup = params.backup_mode
+    flags = {name: getattr(params, name) or None for name in _FLAGS}
+    below_eight_bits = not params.mode.startswith("int8")
+    return nncf.compress_weights(
+        model,
+        mode=nncf.CompressWeightsMode(params.mode),
+        ratio=params.ratio,
+        group_size=params.group_size,
+        all_layers=params.all_layers,
+        backup_mode=None if backup is None else nncf.BackupMode(backup),
+        sensitivity_metric=None if metric is None else nncf.SensitivityMetric(metric),
+        dataset=_dataset(model, params, bench),
+        subset_size=params.subset_size,
+        ignored_scope=calls.scope(params.ignored_scope),
+        advanced_parameters=options.compression(params) if below_eight_bits else None,
+        **flags,
+    )
+
+
+def _dataset(model: ov.Model, params: Compress, bench: Bench) -> nncf.Dataset | None:
+    if "calibration" not in bench.inputs:
+        return None
+    graph.check_inputs(model)
+    samples = data.load(bench.inputs["calibration"], bench.parts["calibration"], model)
+    return calibration.dataset(samples, data.batch_size(model, 1), params.subset_size, bench)
+
+
 def _group_size(params: Compress, bench: Bench, words: str) -> StepFailed:
     fitting = _fitting_group(ir.read(bench.inputs["model"]))
     asked = params.group_size or 128
@@ -66,7 +83,8 @@ def _group_size(params: Compress, bench: Bench, words: str) -> StepFailed:
         FailureClass.USER,
         FailureCode.GROUP_SIZE,
         f"group_size {asked} does not divide the channels of every layer",
-        hint=f"--set {params.name}.group_size={fitting} divides them all; -1 makes one group a channel",
+        hint=f"--set {params.name}.group_size={fitting} divides them all; -1 makes one group a channel; "
+        f"or --set {params.name}.group_size_fallback=adjust",
         evidence=words,
     )
 

@@ -2,8 +2,8 @@
 
 from ovfarm.recipes import Convert
 from ovfarm.results import Measurement, Note, StepResult, Unit
-from workers.kit import ir
-from workers.protocol import Bench
+from workers.kit import graph, ir, shaping
+from workers.protocol import READING, Bench
 
 
 def run(params: Convert, bench: Bench) -> StepResult:
@@ -11,8 +11,11 @@ def run(params: Convert, bench: Bench) -> StepResult:
 
     Weights that are narrower already stay so: a conversion never invents precision.
     """
-    bench.report("read", 0, 2)
+    bench.report(READING, 0, 2)
     model = ir.read(bench.inputs["model"])
+    ports = graph.ports(model)
+    shaping.reshape(model, params.shapes)
+    model = shaping.preprocess(model, params.preprocessing)
     bench.report("save", 1, 2)
     ir.save(model, bench.outputs, half=params.weights == "fp16")
     saved = ir.read(bench.outputs)
@@ -23,6 +26,7 @@ def run(params: Convert, bench: Bench) -> StepResult:
         notes=_notes(params, types),
         canonical_digest=ir.canonical_digest(bench.outputs),
         element_types=types,
+        ports=ports,
     )
 
 

@@ -6,7 +6,7 @@ import openvino as ov
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Evaluate
 from ovfarm.results import Conditions, Measurement, Note, StepResult, Unit
-from workers.kit import data, device, ir, stats
+from workers.kit import data, device, graph, ir, stats
 from workers.protocol import Bench, failed
 
 _BATCH = 32
@@ -20,6 +20,7 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
     is the share of rows with the same top class. Both models compute in f32 unless told otherwise.
     """
     model = ir.read(bench.inputs["model"])
+    graph.check_inputs(model)
     samples, notes = _samples(params, bench, model)
     if samples.labels is None and "reference" not in bench.inputs:
         raise failed(
@@ -63,9 +64,12 @@ def _outputs(compiled: ov.CompiledModel, samples: data.Samples, bench: Bench, st
     rows: list[list[data.Array]] = [[] for _ in compiled.outputs]
     done = 0
     for feed, count in samples.batches(size):
-        result = request.infer(feed)
+        with graph.inferring():
+            result = request.infer(feed)
         for at, output in enumerate(compiled.outputs):
-            rows[at].append(np.array(result[output])[:count])
+            found = np.array(result[output])
+            graph.check_rows(found.shape, size, output)
+            rows[at].append(found[:count])
         done += count
         bench.report(stage, done, len(samples))
     outputs = [np.concatenate(parts) for parts in rows]

@@ -41,6 +41,8 @@ def run(params: Probe, bench: Bench) -> StepResult:
             _garbage()
         case ProbeAction.FLOOD:
             _flood(params.amount)
+        case ProbeAction.FILL:
+            _fill(params.amount, bench)
         case ProbeAction.FORK:
             _fork(bench)
         case ProbeAction.FAIL:
@@ -92,11 +94,18 @@ def _flood(amount: int) -> None:
     ctypes.CDLL(None).fflush(None)
 
 
+def _fill(amount: int, bench: Bench) -> None:
+    """Leave files of a mebibyte until there are ``amount`` bytes, and wait for what comes of it."""
+    for number in range(amount >> 20):
+        (bench.outputs / f"{number}.bin").write_bytes(b"x" * (1 << 20))
+    _hang()
+
+
 def _fork(bench: Bench) -> None:
     """Leave a grandchild behind in a session of its own."""
     if os.fork() == 0:
         os.setsid()
-        (bench.outputs.parent / "grandchild.pid").write_text(str(os.getpid()))
+        (bench.outputs / "grandchild.pid").write_text(str(os.getpid()))
         _hang()
-    while not (bench.outputs.parent / "grandchild.pid").exists():
+    while not (bench.outputs / "grandchild.pid").exists():
         time.sleep(0.01)

@@ -1,35 +1,24 @@
-"""Quantizes weights and activations to INT8 after training (NNCF post-training quantization)."""
-
-from collections.abc import Iterator
+"""Quantizes weights and activations after training (NNCF): INT8, FP8, or INT8 with accuracy control."""
 
 import nncf
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Quantize
-from ovfarm.results import Note, StepResult
-from workers.kit import calls, data, ir
-from workers.protocol import Bench, failed
+from ovfarm.results import Measurement, Note, StepResult, Unit
+from workers.kit import calibration, calls, controlled, data, graph, ir, options
+from workers.protocol import READING, Bench, failed
 
-_TARGETS = {
-    "any": nncf.TargetDevice.ANY,
-    "cpu": nncf.TargetDevice.CPU,
-    "gpu": nncf.TargetDevice.GPU,
-    "npu": nncf.TargetDevice.NPU,
-    "cpu_spr": nncf.TargetDevice.CPU_SPR,
-}
-_PRESETS = {
-    "performance": nncf.QuantizationPreset.PERFORMANCE,
-    "mixed": nncf.QuantizationPreset.MIXED,
-}
+_FEW_ROWS = 100
 
 
 def run(params: Quantize, bench: Bench) -> StepResult:
     """Write the quantized ``model.xml`` and ``model.bin``; raises StepFailed.
 
-    What NNCF would accept in silence is refused: data with NaN, and a model that is quantized already.
+    What NNCF would accept in silence is refused: data with NaN, a model that is quantized already, and
+    a drop of accuracy that could not be kept.
     """
-    bench.report("read", 0, 1)
+    bench.report(READING, 0, 1)
     model = ir.read(bench.inputs["model"])
     if ir.quantized(model):
         raise failed(
@@ -40,39 +29,44 @@ def run(params: Quantize, bench: Bench) -> StepResult:
         )
     if "calibration" not in bench.inputs:
         raise failed(FailureClass.USER, FailureCode.DATASET_MISSING, "there is no calibration data")
+    graph.check_inputs(model)
     samples = data.load(bench.inputs["calibration"], bench.parts["calibration"], model)
-    size = data.batch_size(model, 1)
-    batches = _Batches(samples, size, min(params.subset_size, -(-len(samples) // size)), bench)
+    dataset = calibration.dataset(samples, data.batch_size(model, 1), params.subset_size, bench)
+    if params.accuracy is None:
+        return _saved(_quantized(model, params, dataset), (), _notes(params, model, samples), bench)
+    judged = data.load(bench.inputs["evaluation"], bench.parts["evaluation"], model)
+    accuracy = controlled.Accuracy(judged, data.batch_size(model, 32))
+    quantized, before, after = controlled.quantize(model, params, params.accuracy, dataset, accuracy)
+    measured = (
+        Measurement(name="accuracy_before", value=before, unit=Unit.RATIO),
+        Measurement(name="accuracy_after", value=after, unit=Unit.RATIO),
+    )
+    return _saved(quantized, measured, _notes(params, model, samples), bench)
+
+
+def _quantized(model: ov.Model, params: Quantize, dataset: nncf.Dataset) -> ov.Model:
+    floating = {"fp8_e4m3": nncf.QuantizationMode.FP8_E4M3, "fp8_e5m2": nncf.QuantizationMode.FP8_E5M2}
     with calls.refusals():
-        quantized = nncf.quantize(
+        return nncf.quantize(
             model,
-            nncf.Dataset(batches),
-            preset=_PRESETS[params.preset],
-            target_device=_TARGETS[params.target_device],
+            dataset,
+            mode=floating.get(params.mode),
+            # FP8 has one preset, which may not be named.
+            preset=None
+            if params.mode in floating
+            else options.member(nncf.QuantizationPreset, params.preset),
+            target_device=options.member(nncf.TargetDevice, params.target_device),
             subset_size=params.subset_size,
             fast_bias_correction=params.fast_bias_correction,
-            model_type=nncf.ModelType.TRANSFORMER if params.model_type else None,
+            model_type=calls.model_type(params, model),
             ignored_scope=calls.scope(params.ignored_scope),
+            advanced_parameters=options.quantization(params.advanced),
         )
-    return _saved(quantized, params, samples, bench)
 
 
-class _Batches:
-    """The calibration data as NNCF wants it: something to iterate over, again and again."""
-
-    def __init__(self, samples: data.Samples, size: int, total: int, bench: Bench) -> None:
-        self._samples = samples
-        self._size = size
-        self._total = total
-        self._bench = bench
-
-    def __iter__(self) -> Iterator[data.Feed]:
-        for done, (feed, _) in enumerate(self._samples.batches(self._size), start=1):
-            self._bench.report("calibrate", min(done, self._total), self._total)
-            yield feed
-
-
-def _saved(model: ov.Model, params: Quantize, samples: data.Samples, bench: Bench) -> StepResult:
+def _saved(
+    model: ov.Model, measured: tuple[Measurement, ...], notes: tuple[Note, ...], bench: Bench
+) -> StepResult:
     if not ir.quantized(model):
         raise failed(
             FailureClass.USER,
@@ -83,18 +77,26 @@ def _saved(model: ov.Model, params: Quantize, samples: data.Samples, bench: Benc
     bench.report("save", 0, 1)
     ir.save(model, bench.outputs)
     return StepResult(
-        notes=_notes(params, samples),
+        measurements=measured,
+        notes=notes,
         canonical_digest=ir.canonical_digest(bench.outputs),
         element_types=ir.element_types(model),
     )
 
 
-def _notes(params: Quantize, samples: data.Samples) -> tuple[Note, ...]:
-    if len(samples) >= min(params.subset_size, 100):
-        return ()
-    return (
-        Note(
-            code="little_calibration_data",
-            message=f"calibrated on {len(samples)} rows; 300 are customary, and fewer may cost accuracy",
-        ),
-    )
+def _notes(params: Quantize, model: ov.Model, samples: data.Samples) -> tuple[Note, ...]:
+    notes = []
+    if len(samples) < min(params.subset_size, _FEW_ROWS):
+        words = f"calibrated on {len(samples)} rows; 300 are customary, and fewer may cost accuracy"
+        notes.append(Note(code="little_calibration_data", message=words))
+    attention = graph.attention_layers(model)
+    if attention and params.model_type == "auto":
+        words = f"{attention} attention layers were found, so model_type is transformer"
+        notes.append(Note(code="transformer", message=words))
+    elif attention and params.model_type == "other":
+        words = (
+            f"the model has {attention} attention layers and model_type is other: "
+            "such models often lose most of their accuracy; compare the distances below"
+        )
+        notes.append(Note(code="transformer_not_told", message=words))
+    return tuple(notes)

@@ -1,0 +1,1 @@
+"""What is looked at before a stranger's files are registered: their content, never their names."""

@@ -1,0 +1,81 @@
+"""Which sets of files are models: an allow-list, by content."""
+
+from collections.abc import Mapping
+
+from api.intake import configs, safetensors
+from api.intake.content import HEAD_BYTES, Bytes, Content, content
+from api.intake.refusal import refused
+from ovfarm.catalog import ModelFormat
+from ovfarm.errors import InvalidInput
+
+_FORMATS = {
+    Content.TENSORFLOW: ModelFormat.TENSORFLOW,
+    Content.TFLITE: ModelFormat.TFLITE,
+    Content.PADDLE: ModelFormat.PADDLE,
+    Content.ONNX: ModelFormat.ONNX,
+}
+_RUNS_CODE = "such files run code when they are opened; export the model as ONNX or OpenVINO IR"
+_HINTS = {
+    Content.ZIP: _RUNS_CODE,
+    Content.PICKLE: f"{_RUNS_CODE}, or save weights as safetensors",
+    Content.HDF5: "export the model as ONNX",
+    Content.NPY: "this is data: register it with POST /v1/datasets",
+    Content.ARCHIVE: "unpack it and upload the files themselves",
+    Content.PROGRAM: "a model needs no programs: leave it out",
+}
+
+
+_CODE_NAMES = (
+    ".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".sh", ".bat", ".pkl", ".pickle", ".joblib", ".pt",
+    ".pth", ".ckpt", ".dill", ".npy", ".npz", ".h5", ".keras", ".mar",
+)  # fmt: skip
+
+
+def model_format(files: Mapping[str, Bytes]) -> ModelFormat:
+    """Return the format of a set of files by name; raises InvalidInput for what the farm does not open."""
+    found = {name: content(file, name) for name, file in files.items()}
+    for name, what in found.items():
+        if what in _HINTS:
+            raise refused(name, f"is {what}, which the farm does not open", _HINTS[what])
+        if name.lower().endswith(_CODE_NAMES):
+            raise refused(
+                name, "is named like a program or a pickle", "leave it out, or export to ONNX or IR"
+            )
+        if what is Content.SAFETENSORS:
+            safetensors.check(name, files[name])
+        if what is Content.JSON:
+            configs.check(name, files[name])
+    irs = [name for name, what in found.items() if what is Content.IR]
+    if irs:
+        return _whole_ir(irs, files)
+    for what, known in _FORMATS.items():
+        if what in found.values():
+            return known
+    raise InvalidInput(
+        f"none of these files is a model: {', '.join(sorted(files))}"[:1000],
+        pointer="/files",
+        code="model_format_refused",
+        hint="the farm reads ONNX (with its external data), OpenVINO IR (.xml and .bin), TensorFlow "
+        "(SavedModel, frozen .pb), .tflite and Paddle (.pdmodel and .pdiparams)",
+    )
+
+
+def _whole_ir(irs: list[str], files: Mapping[str, Bytes]) -> ModelFormat:
+    if len(irs) > 1:
+        raise InvalidInput(
+            f"these are {len(irs)} models: {', '.join(sorted(irs))}"[:1000],
+            pointer="/files",
+            code="model_format_refused",
+            hint="register one at a time",
+        )
+    if b"<!" in files[irs[0]].at(0, HEAD_BYTES).replace(b"<!--", b""):
+        raise refused(irs[0], "declares a document type, which no IR has", "save the model with openvino")
+    weights = irs[0].removesuffix(".xml") + ".bin"
+    if weights not in files:
+        raise InvalidInput(
+            f"{irs[0]} has no weights: {weights} is missing",
+            pointer="/files",
+            code="weights_missing",
+            hint="upload both files of the IR under the same name",
+        )
+    return ModelFormat.IR

@@ -1,0 +1,68 @@
+"""Models and datasets as they are registered and as they are seen."""
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from ovfarm.results import Manifest, Port
+from ovfarm.shapes import DatasetId, Digest, Document, ModelId, Text
+
+
+class ModelFormat(StrEnum):
+    """The formats that the farm reads, told by content."""
+
+    ONNX = "onnx"
+    IR = "ir"
+    TENSORFLOW = "tensorflow"
+    TFLITE = "tflite"
+    PADDLE = "paddle"
+
+
+class RegisterModel(Document):
+    """The files of a model, uploaded before as blobs; its format is told by their content.
+
+    In their place an uploaded ``archive`` (ZIP or TAR) or a ``source``: ``hf://org/name@revision`` or
+    an ``https://`` URL, which the farm fetches.
+    """
+
+    name: Text
+    files: dict[str, Digest] = Field(default={}, max_length=1000)
+    archive: Digest | None = None
+    source: Text | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(map(bool, (self.files, self.archive, self.source))) != 1:
+            raise ValueError("give exactly one of: files, archive, source")
+        return self
+
+
+class RegisterDataset(Document):
+    """The files of a dataset (one ``.npz``), uploaded before as blobs."""
+
+    name: Text
+    files: dict[str, Digest] = Field(min_length=1, max_length=1000)
+
+
+class ModelView(Document):
+    """A registered model; its ``ports`` are known once a job has read it."""
+
+    id: ModelId
+    name: str
+    format: ModelFormat
+    digest: Digest
+    manifest: Manifest
+    source: str | None = None
+    ports: tuple[Port, ...] = ()
+    created_at: AwareDatetime
+
+
+class DatasetView(Document):
+    """A registered dataset."""
+
+    id: DatasetId
+    name: str
+    digest: Digest
+    manifest: Manifest
+    created_at: AwareDatetime

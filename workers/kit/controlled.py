@@ -1,0 +1,99 @@
+"""Quantization that asks after each change how right the model still is, and checks the end itself.
+
+NNCF returns a model also when the drop that was asked for cannot be reached; here that is a failure.
+"""
+
+from collections.abc import Iterable
+
+import nncf
+import numpy as np
+import openvino as ov
+
+from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.recipes import Quantize
+from ovfarm.tuning import AccuracyControl
+from workers.kit import calls, data, graph, options
+from workers.protocol import StepFailed, failed
+
+Row = tuple[data.Feed, int]
+
+
+class Accuracy:
+    """Accuracy of a compiled model on labelled rows, as a function that NNCF calls."""
+
+    def __init__(self, samples: data.Samples, size: int) -> None:
+        if samples.labels is None:
+            raise failed(
+                FailureClass.USER,
+                FailureCode.LABELS_MISSING,
+                "accuracy control needs labels, and the evaluation data has none",
+                hint="add an array 'labels' to the dataset, or leave accuracy out",
+            )
+        self._labels = samples.labels
+        self.rows: list[Row] = list(samples.batches(size))
+
+    def __call__(self, model: ov.CompiledModel, rows: Iterable[Row]) -> tuple[float, None]:
+        """Return the share of rows whose highest score is at the label; NNCF gives some rows, or all."""
+        right = count = 0
+        request = model.create_infer_request()
+        for feed, kept in rows:
+            with graph.inferring():
+                scores = np.array(request.infer(feed)[0])
+            graph.check_rows(scores.shape, len(next(iter(feed.values()))), model.outputs[0])
+            labels = self._labels[self._place(feed) :][:kept]
+            right += int((scores.reshape(len(scores), -1).argmax(axis=1)[:kept] == labels).sum())
+            count += kept
+        return right / count, None
+
+    def _place(self, feed: data.Feed) -> int:
+        """Return at which row a batch begins, by identity: NNCF may take them in any order."""
+        at = 0
+        for known, kept in self.rows:
+            if known is feed:
+                return at
+            at += kept
+        raise ValueError("a batch that is not of this dataset")
+
+    def of(self, model: ov.Model) -> float:
+        """Return the accuracy of a model, computed in f32."""
+        compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return self(compiled, self.rows)[0]
+
+
+def quantize(
+    model: ov.Model, params: Quantize, control: AccuracyControl, calibration: nncf.Dataset, accuracy: Accuracy
+) -> tuple[ov.Model, float, float]:
+    """Return the quantized model, the accuracy before and after; raises StepFailed when too much is lost."""
+    before = accuracy.of(model)
+    with calls.refusals():
+        quantized = nncf.quantize_with_accuracy_control(
+            model,
+            calibration,
+            nncf.Dataset(accuracy.rows),
+            accuracy,
+            max_drop=control.max_drop,
+            drop_type=options.member(nncf.DropType, control.drop_type),
+            preset=options.member(nncf.QuantizationPreset, params.preset),
+            target_device=options.member(nncf.TargetDevice, params.target_device),
+            subset_size=params.subset_size,
+            fast_bias_correction=params.fast_bias_correction,
+            model_type=calls.model_type(params, model),
+            ignored_scope=calls.scope(params.ignored_scope),
+            advanced_quantization_parameters=options.quantization(params.advanced),
+            advanced_accuracy_restorer_parameters=options.restorer(control),
+        )
+    after = accuracy.of(quantized)
+    allowed = control.max_drop if control.drop_type == "absolute" else control.max_drop * before
+    if before - after > allowed + 1e-9:
+        raise _too_far(before, after, control)
+    return quantized, before, after
+
+
+def _too_far(before: float, after: float, control: AccuracyControl) -> StepFailed:
+    return failed(
+        FailureClass.USER,
+        FailureCode.ACCURACY_DROP,
+        f"accuracy fell from {before:.4f} to {after:.4f}, which is more than max_drop "
+        f"{control.max_drop:g} ({control.drop_type})",
+        hint="allow a larger max_drop, give more calibration data, or take the recipe int8-weights",
+    )

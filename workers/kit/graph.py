@@ -1,0 +1,127 @@
+"""Whether a graph that was read can be worked with: names that are text, inputs that can be fed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import openvino as ov
+
+from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.results import Port
+from workers.protocol import StepFailed, failed
+
+_MOST_PORTS = 1000
+
+
+def check_names(model: ov.Model, file: str) -> None:
+    """Raise StepFailed for names that no file can hold; name inputs and outputs that have none."""
+    try:
+        for number, port in enumerate((*model.inputs, *model.outputs)):
+            if not port.get_names():
+                port.get_tensor().set_names({_own_name(port, number)})
+        named = (*(n for port in (*model.inputs, *model.outputs) for n in port.get_names()),)
+        odd = [name for name in (*named, *(op.get_friendly_name() for op in model.get_ops())) if _odd(name)]
+    except (UnicodeDecodeError, ValueError):
+        raise _unreadable(f"{file} has names that are not UTF-8") from None
+    if odd:
+        raise _unreadable(f"{file} has {len(odd)} names with control characters, such as {odd[0]!r}"[:300])
+
+
+def _own_name(port: ov.Output, number: int) -> str:
+    return str(port.get_node().get_friendly_name()) or f"port_{number}"
+
+
+def _odd(name: str) -> bool:
+    """Tell a name that XML 1.0 cannot hold."""
+    return any((ord(c) < 32 and c not in "\t\n\r") or c in "\ufffe\uffff" for c in name)
+
+
+def _unreadable(words: str) -> StepFailed:
+    return failed(
+        FailureClass.USER,
+        FailureCode.MODEL_UNREADABLE,
+        words,
+        hint="rename them where the model is exported",
+    )
+
+
+def ports(model: ov.Model) -> tuple[Port, ...]:
+    """Return a model's inputs and outputs, as many as anybody reads."""
+    return tuple(
+        Port(
+            direction=direction,
+            name=port.get_any_name()[:1000],
+            shape=port.get_partial_shape().to_string()[:1000],
+            element_type=port.get_element_type().get_type_name(),
+        )
+        for direction, side in (("input", model.inputs), ("output", model.outputs))
+        for port in side[:_MOST_PORTS]
+    )
+
+
+def check_inputs(model: ov.Model) -> None:
+    """Raise StepFailed for a model that rows of data cannot be fed to, one row at the first dimension."""
+    if not model.inputs:
+        raise _unusable("it has no inputs")
+    for port in model.inputs:
+        name, shape = port.get_any_name(), port.get_partial_shape()
+        if port.get_element_type() == ov.Type.string:
+            raise _unusable(f"its input {name!r} takes strings; the farm feeds numbers")
+        if shape.rank.is_static and not shape.rank.get_length():
+            raise _unusable(f"its input {name!r} is a single number, without a dimension for rows")
+        if shape.rank.is_static and shape[0].is_static and not shape[0].get_length():
+            raise _unusable(f"its input {name!r} takes batches of no rows")
+
+
+def check_rows(got: tuple[int, ...], rows: int, port: ov.Output) -> None:
+    """Raise StepFailed when an output has not one row for each row of the input."""
+    if not got or got[0] != rows or 0 in got:
+        raise failed(
+            FailureClass.USER,
+            FailureCode.OUTPUT_SHAPE,
+            f"the output {port.get_any_name()!r} has the shape {list(got)} for {rows} rows of input",
+            hint="export the model with a dynamic batch as the first dimension of inputs and outputs",
+        )
+
+
+def attention_layers(model: ov.Model) -> int:
+    """Return how many layers compute attention: a softmax whose result is multiplied with values."""
+    count = 0
+    for op in model.get_ops():
+        kind = op.get_type_name()
+        if kind in {"ScaledDotProductAttention", "PagedAttentionExtension"}:
+            count += 1
+        elif kind in {"Softmax", "SoftMax"}:
+            users = (target.get_node().get_type_name() for target in op.output(0).get_target_inputs())
+            count += "MatMul" in users
+    return count
+
+
+@contextmanager
+def inferring() -> Iterator[None]:
+    """Turn what OpenVINO says of a model that cannot compute on its rows into the user's failure."""
+    try:
+        yield
+    except RuntimeError as refused:
+        if "alloc" in str(refused):
+            raise
+        raise cannot_infer(str(refused)) from refused
+
+
+def cannot_infer(words: str) -> StepFailed:
+    """Return the failure of a model that cannot compute, with OpenVINO's own words."""
+    return failed(
+        FailureClass.USER,
+        FailureCode.INFERENCE_FAILED,
+        "the model cannot compute on the rows that it was given",
+        hint="often a Reshape with a fixed batch: export the model with a dynamic batch, or batch=1 data",
+        evidence=words,
+    )
+
+
+def _unusable(words: str) -> StepFailed:
+    return failed(
+        FailureClass.USER,
+        FailureCode.MODEL_UNUSABLE,
+        f"the model cannot be fed: {words}",
+        hint="convert and compress work with such a model; quantize, evaluate and benchmark do not",
+    )

@@ -1,0 +1,94 @@
+"""Shapes and pre-processing that become part of the model: what it takes is then what its users have."""
+
+from collections.abc import Mapping
+
+import openvino as ov
+from openvino.preprocess import ColorFormat, PrePostProcessor, ResizeAlgorithm
+
+from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.tuning import Preprocess, Shape
+from workers.protocol import StepFailed, failed
+
+_RESIZE = {
+    "linear": ResizeAlgorithm.RESIZE_LINEAR,
+    "cubic": ResizeAlgorithm.RESIZE_CUBIC,
+    "nearest": ResizeAlgorithm.RESIZE_NEAREST,
+}
+# By name: ov.Type("u8") is what NumPy calls so, 64 bits.
+_TYPES = {"u8": ov.Type.u8, "i32": ov.Type.i32, "f16": ov.Type.f16, "f32": ov.Type.f32}
+_COLORS = {"rgb_to_bgr": (ColorFormat.RGB, ColorFormat.BGR), "bgr_to_rgb": (ColorFormat.BGR, ColorFormat.RGB)}
+
+
+def reshape(model: ov.Model, shapes: Mapping[str, Shape]) -> None:
+    """Give inputs new shapes; raises StepFailed when the graph cannot take them."""
+    wanted = {_port(model, name): _partial(shape) for name, shape in shapes.items()}
+    if not wanted:
+        return
+    try:
+        model.reshape(wanted)
+    except RuntimeError as refused:
+        raise _refused(f"the model cannot take these shapes: {_told(shapes)}", str(refused)) from refused
+
+
+def _partial(shape: Shape) -> ov.PartialShape:
+    return ov.PartialShape([_dimension(size) for size in shape])
+
+
+def _dimension(size: int | str) -> ov.Dimension:
+    """Return a dimension: a size, ``?`` for any, ``1..8`` for a range."""
+    if isinstance(size, int):
+        return ov.Dimension(size)
+    low, _, high = size.partition("..")
+    return ov.Dimension() if size == "?" else ov.Dimension(int(low), int(high))
+
+
+def preprocess(model: ov.Model, asked: Mapping[str, Preprocess]) -> ov.Model:
+    """Return a model that takes the data as it is; raises StepFailed for steps that do not fit together."""
+    if not asked:
+        return model
+    builder = PrePostProcessor(model)
+    for name, steps in asked.items():
+        _embed(builder, _port(model, name).get_any_name(), steps)
+    try:
+        return builder.build()
+    except RuntimeError as refused:
+        raise _refused("this pre-processing does not fit the model's inputs", str(refused)) from refused
+
+
+def _embed(builder: PrePostProcessor, name: str, steps: Preprocess) -> None:
+    port = builder.input(name)
+    if steps.element_type:
+        port.tensor().set_element_type(_TYPES[steps.element_type])
+    if steps.layout:
+        port.tensor().set_layout(ov.Layout(steps.layout))
+    if steps.model_layout:
+        port.model().set_layout(ov.Layout(steps.model_layout))
+    if steps.color:
+        given, wanted = _COLORS[steps.color]
+        port.tensor().set_color_format(given)
+        port.preprocess().convert_color(wanted)
+    if steps.resize:
+        port.tensor().set_spatial_dynamic_shape()
+        port.preprocess().convert_element_type(ov.Type.f32).resize(_RESIZE[steps.resize])
+    if steps.mean or steps.scale:
+        port.preprocess().convert_element_type(ov.Type.f32)
+    if steps.mean:
+        port.preprocess().mean(list(steps.mean))
+    if steps.scale:
+        port.preprocess().scale(list(steps.scale))
+
+
+def _port(model: ov.Model, name: str) -> ov.Output:
+    for port in model.inputs:
+        if name in port.get_names():
+            return port
+    known = ", ".join(repr(port.get_any_name()) for port in model.inputs) or "none"
+    raise _refused(f"the model has no input {name!r}; it has: {known}")
+
+
+def _told(shapes: Mapping[str, Shape]) -> str:
+    return "; ".join(f"{name} [{','.join(map(str, shape))}]" for name, shape in shapes.items())
+
+
+def _refused(words: str, evidence: str | None = None) -> StepFailed:
+    return failed(FailureClass.USER, FailureCode.PARAMETER_REFUSED, words, evidence=evidence)
