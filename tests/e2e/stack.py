@@ -1,6 +1,7 @@
 """A farm in real processes: an API and any number of workers, on a database of the test's own."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +106,18 @@ class Stack:
         process = self._start("workers", OVFARM_NODE_NAME=name, OVFARM_FAIL=fail, **environment)
         assert eventually(lambda: process.poll() is not None or self.online(name), 60), self.log()
         return process
+
+    def pause(self, process: Process) -> None:
+        """Stop a process between two transactions: one stopped inside keeps SQLite's only write lock."""
+        database = Database(self.database_url)
+        try:
+            with database.write() as session:
+                session.connection()
+                process.send_signal(signal.SIGSTOP)
+                paused = psutil.Process(process.pid)
+                assert eventually(lambda: paused.status() == psutil.STATUS_STOPPED, 5)
+        finally:
+            database.close()
 
     def online(self, name: str) -> bool:
         return any(n.name == name and n.state.value == "online" for n in self.client.nodes())

@@ -36,7 +36,7 @@ def paused_and_resumed(stack: Stack) -> JobView:
     job = stack.submit(LONG)
     sleeper = stack.worker("sleeper")
     assert eventually(lambda: stack.running(job), 20), stack.log()
-    sleeper.send_signal(signal.SIGSTOP)
+    stack.pause(sleeper)
     stack.worker("heir")
     done = stack.client.wait(job.id, timeout_s=40)
     sleeper.send_signal(signal.SIGCONT)
