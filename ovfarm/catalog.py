@@ -17,6 +17,7 @@ class ModelFormat(StrEnum):
     TENSORFLOW = "tensorflow"
     TFLITE = "tflite"
     PADDLE = "paddle"
+    HUGGINGFACE = "huggingface"
 
 
 class RegisterModel(Document):

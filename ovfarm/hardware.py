@@ -46,6 +46,12 @@ class Isa(StrEnum):
     NEON = "asimd"
 
 
+class Toolkit(StrEnum):
+    """What not every node has installed."""
+
+    HUGGINGFACE = "huggingface"  # torch, transformers, optimum-intel and OpenVINO's tokenizers
+
+
 class Need(Document):
     """What a step asks of the node that runs it. Memory is in whole GiB."""
 
@@ -53,6 +59,7 @@ class Need(Document):
     pool: Name | None = None
     memory_gib: Annotated[int, Field(ge=1, le=4096)] | None = None
     isa: tuple[Isa, ...] = ()
+    toolkit: Toolkit | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -69,6 +76,8 @@ class Need(Document):
         if self.memory_gib:
             parts.append(f"memory={self.memory_gib}")
         parts += [f"isa={feature}" for feature in sorted(set(self.isa))]
+        if self.toolkit:
+            parts.append(f"toolkit={self.toolkit}")
         return "/".join(parts)
 
     @property
@@ -87,10 +96,10 @@ def _parsed(text: str) -> dict[str, object]:
         name, _, value = part.partition("=")
         if name == "isa":
             isa.append(value)
-        elif name in {"pool", "memory"}:
+        elif name in {"pool", "memory", "toolkit"}:
             fields["memory_gib" if name == "memory" else name] = value
         else:
-            raise ValueError(f"{part!r} is none of pool=NAME, memory=GIB, isa=FEATURE")
+            raise ValueError(f"{part!r} is none of pool=NAME, memory=GIB, isa=FEATURE, toolkit=NAME")
     return {**fields, "isa": tuple(isa)}
 
 
@@ -112,11 +121,15 @@ class SandboxMode(StrEnum):
 
 
 class Versions(Document):
-    """The tools on a node, as their packages name them."""
+    """The tools on a node, as their packages name them; those of a toolkit that it has not are empty."""
 
     openvino: str
     nncf: str
     python: str
+    torch: str = ""
+    transformers: str = ""
+    optimum_intel: str = ""
+    openvino_tokenizers: str = ""
 
 
 class Offer(Document):
@@ -150,7 +163,13 @@ class Offer(Document):
             and (need.pool is None or need.pool in self.pools)
             and (need.memory_gib or 0) << 30 <= self.memory_bytes
             and set(need.isa) <= set(self.isa)
+            and (need.toolkit is None or need.toolkit in self.toolkits)
         )
+
+    @property
+    def toolkits(self) -> frozenset[Toolkit]:
+        """What is installed here beyond what every node has."""
+        return frozenset({Toolkit.HUGGINGFACE} if self.versions.optimum_intel else ())
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from ovfarm.hardware import Offer
 from ovfarm.jobs import JobSpec
-from ovfarm.recipes import Evaluate, Kind, StepParams
+from ovfarm.recipes import Convert, Evaluate, Kind, StepParams
 from ovfarm.results import Manifest
 from ovfarm.shapes import Document
 
@@ -51,10 +51,19 @@ def fingerprint(spec: JobSpec) -> str:
     return digest_of(asked)
 
 
-def _tools(kind: Kind, offer: Offer) -> dict[str, JsonValue]:
-    if kind in {Kind.QUANTIZE, Kind.COMPRESS, Kind.PACKAGE}:
-        return {"openvino": offer.versions.openvino, "nncf": offer.versions.nncf}
-    return {"openvino": offer.versions.openvino}
+def _tools(params: StepParams, offer: Offer) -> dict[str, JsonValue]:
+    versions = offer.versions
+    if params.kind in {Kind.QUANTIZE, Kind.COMPRESS, Kind.PACKAGE}:
+        return {"openvino": versions.openvino, "nncf": versions.nncf}
+    if isinstance(params, Convert) and params.task:
+        return {
+            "openvino": versions.openvino,
+            "openvino_tokenizers": versions.openvino_tokenizers,
+            "optimum_intel": versions.optimum_intel,
+            "transformers": versions.transformers,
+            "torch": versions.torch,
+        }
+    return {"openvino": versions.openvino}
 
 
 def _place(params: StepParams, offer: Offer) -> JsonValue:
@@ -84,7 +93,7 @@ def step_key(params: StepParams, inputs: Mapping[str, str], offer: Offer) -> str
             "version": params.step_version,
             "params": normalised(params),
             "inputs": dict(inputs),
-            "tools": _tools(params.kind, offer),
+            "tools": _tools(params, offer),
             "place": _place(params, offer),
         }
     )

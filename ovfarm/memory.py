@@ -7,6 +7,7 @@ three compiled models. A job that names ``limits.memory_gib`` is believed instea
 
 from math import ceil, log2
 
+from ovfarm.catalog import ModelFormat
 from ovfarm.recipes import Kind
 
 _GIB = 1 << 30
@@ -19,19 +20,23 @@ _PEAK: dict[Kind, tuple[float, float]] = {
     Kind.BENCHMARK: (0.5, 3.0),
     Kind.PACKAGE: (0.3, 1.5),
 }
+# A checkpoint is in half precision more often than not, and what comes of it in single.
+_FROM_HALF = 2.0
 # Below it every node will do, and needs stay as few as the devices are.
 _WORTH_ASKING_GIB = 4
 
 
-def estimate_gib(kind: Kind, model_bytes: int) -> float:
+def estimate_gib(kind: Kind, model_bytes: int, model_format: ModelFormat | None = None) -> float:
     """Return the expected peak of a step in GiB."""
     always, times = _PEAK.get(kind, (0.0, 0.0))
+    if model_format is ModelFormat.HUGGINGFACE:
+        times *= _FROM_HALF
     return always + times * model_bytes / _GIB
 
 
-def need_gib(kind: Kind, model_bytes: int) -> int | None:
+def need_gib(kind: Kind, model_bytes: int, model_format: ModelFormat | None = None) -> int | None:
     """Return the memory that a node must have for a step, or None when any node will do."""
-    expected = estimate_gib(kind, model_bytes)
+    expected = estimate_gib(kind, model_bytes, model_format)
     if expected < _WORTH_ASKING_GIB:
         return None
     # In bands, so that each size of model is not a need of its own.

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from pydantic import JsonValue, ValidationError
 
+from ovfarm.catalog import ModelFormat
 from ovfarm.errors import InvalidInput
-from ovfarm.hardware import Device, Need
+from ovfarm.hardware import Device, Need, Toolkit
 from ovfarm.jobs import DataRef, JobSpec, Part
 from ovfarm.memory import need_gib
 from ovfarm.presets import PRESETS
@@ -34,6 +35,15 @@ class Edge:
     model: UUID | None = None
     dataset: UUID | None = None
     part: Part = Part.ALL
+
+
+@dataclass(frozen=True, slots=True)
+class SourceModel:
+    """What is known of a job's model before anybody opens it; nothing, when a spec is planned alone."""
+
+    size: int = 0
+    format: ModelFormat | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +110,15 @@ def _overridden(recipe: Recipe, path: str, value: JsonValue) -> Recipe:
         raise InvalidInput(f"{path}: {problem}", pointer=pointer, code="invalid_value") from invalid
 
 
+_UNKNOWN = SourceModel()
+
+
 class _Planner:
     """Walks a recipe once and keeps what later steps refer to."""
 
-    def __init__(self, spec: JobSpec, recipe: Recipe, model_bytes: int) -> None:
+    def __init__(self, spec: JobSpec, recipe: Recipe, origin: SourceModel) -> None:
         self.spec = spec
-        self.model_bytes = model_bytes
+        self.origin = origin
         self.source = Edge(model=spec.model) if spec.model else None
         self.makers: list[StepParams] = []
         self.by_name: dict[str, StepParams] = {s.name: s for s in recipe.steps}
@@ -114,6 +127,7 @@ class _Planner:
     def steps(self, params: StepParams) -> list[PlannedStep]:
         """Return the planned steps of one recipe step: one, or one for each target."""
         edges = self._edges(params)
+        params = self._exported(params, edges)
         lineage = self._lineage(edges) if params.kind is Kind.PACKAGE else ()
         if params.kind in MODEL_MAKERS:
             self.makers.append(params)
@@ -123,19 +137,40 @@ class _Planner:
             PlannedStep(
                 name=f"{params.name}@{need.key}" if len(needs) > 1 else params.name,
                 params=params,
-                need=self._with_memory(need, params.kind),
+                need=self._equipped(need, params),
                 edges=edges,
                 lineage=lineage,
             )
             for need in dict.fromkeys(needs)
         ]
 
-    def _with_memory(self, need: Need, kind: Kind) -> Need:
-        """Ask for the memory that the job names, else for what a model of this size will take."""
-        wanted = self.spec.limits.memory_gib or need_gib(kind, self.model_bytes)
-        if not wanted or (need.memory_gib or 0) >= wanted:
-            return need
-        return need.model_copy(update={"memory_gib": wanted})
+    def _exported(self, params: StepParams, edges: Mapping[str, Edge]) -> StepParams:
+        """Name a task where a Hugging Face model is exported, and refuse one where nothing is."""
+        if not isinstance(params, Convert) or self.origin.format is None:
+            return params
+        exports = edges["model"].model is not None and self.origin.format is ModelFormat.HUGGINGFACE
+        if exports:
+            return params.model_copy(update={"task": params.task or "auto"})
+        if params.task or not params.stateful:
+            field = "task" if params.task else "stateful"
+            raise InvalidInput(
+                f"{params.name}.{field} belongs to the export of a Hugging Face model, and this step reads "
+                f"{self.origin.format}",
+                pointer=f"/overrides/{params.name}.{field}",
+                code="invalid_value",
+                hint="leave it out",
+            )
+        return params
+
+    def _equipped(self, need: Need, params: StepParams) -> Need:
+        """Ask for the toolkit that a step needs and for memory: what the job names, else an estimate."""
+        wanted = self.spec.limits.memory_gib or need_gib(params.kind, self.origin.size, self.origin.format)
+        asked: dict[str, object] = {}
+        if wanted and (need.memory_gib or 0) < wanted:
+            asked["memory_gib"] = wanted
+        if isinstance(params, Convert) and params.task:
+            asked["toolkit"] = Toolkit.HUGGINGFACE
+        return need.model_copy(update=asked)
 
     def _edges(self, params: StepParams) -> dict[str, Edge]:
         if params.kind is Kind.PROBE:
@@ -216,12 +251,12 @@ class _Planner:
         return tuple(self.by_name[n] for n in reversed(names))
 
 
-def plan(spec: JobSpec, model_bytes: int = 0) -> tuple[PlannedStep, ...]:
+def plan(spec: JobSpec, origin: SourceModel = _UNKNOWN) -> tuple[PlannedStep, ...]:
     """Return the steps of a job in an order in which every edge points back.
 
-    ``model_bytes`` is the size of its model, from which each step's memory is estimated. Raises
-    InvalidInput with a pointer into the spec.
+    ``origin`` is its model as it was registered: each step's memory is estimated from its size, and its
+    format says what a conversion needs. Raises InvalidInput with a pointer into the spec.
     """
     recipe = resolve(spec)
-    planner = _Planner(spec, recipe, model_bytes)
+    planner = _Planner(spec, recipe, origin)
     return tuple(step for params in recipe.steps for step in planner.steps(params))

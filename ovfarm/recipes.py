@@ -51,17 +51,21 @@ class IgnoredScope(Document):
 
 
 class Convert(_Params):
-    """Read a model and write OpenVINO IR with weights in ``fp32`` or ``fp16``.
+    """Read a model and write OpenVINO IR with weights in ``fp32``, ``fp16`` or ``bf16``.
 
     ``shapes`` and ``preprocessing`` are by input: a dimension is a size, ``"?"`` for any or ``"1..8"``.
+    ``task`` and ``stateful`` are for Hugging Face models: what the model is exported for (``auto`` looks at
+    its architecture), and whether a decoder keeps its cache inside.
     """
 
-    step_version: ClassVar[int] = 2
+    step_version: ClassVar[int] = 3
     kind: Literal[Kind.CONVERT] = Kind.CONVERT
     name: Name = "convert"
-    weights: Literal["fp32", "fp16"] = "fp32"
+    weights: Literal["fp32", "fp16", "bf16"] = "fp32"
     shapes: dict[Text, Shape] = {}
     preprocessing: dict[Text, Preprocess] = {}
+    task: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")] | None = None
+    stateful: bool = True
 
 
 class Quantize(_Params):

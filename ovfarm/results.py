@@ -76,12 +76,16 @@ class Note(Document):
 
 
 class Port(Document):
-    """An input or an output of a model: its name, its shape as OpenVINO writes it, its element type."""
+    """An input or an output of a model: its name, its shape as OpenVINO writes it, its element type.
+
+    ``network`` is the part of a model with several that it belongs to (``encoder_model``, ``unet``).
+    """
 
     direction: Literal["input", "output"]
     name: str = Field(max_length=1000)
     shape: str = Field(max_length=1000)
     element_type: str = Field(max_length=20)
+    network: str = Field(default="", max_length=200)
 
 
 class StepResult(Document):

@@ -11,7 +11,7 @@ from ovfarm.errors import Conflict, InvalidInput, NotFound
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device
 from ovfarm.jobs import JobSpec, JobView
-from ovfarm.plan import Edge, PlannedStep, plan, resolve
+from ovfarm.plan import Edge, PlannedStep, SourceModel, plan, resolve
 from ovfarm.policy import ESTIMATE_S
 from ovfarm.shapes import public_id
 from ovfarm.states import JOB_ENDED, JobEvent, JobState, StepState, job_sources, job_target
@@ -34,7 +34,7 @@ def submit(session: Session, team: UUID, spec: JobSpec, *, key: str | None = Non
     A submit with a ``key`` that this team has used for the same spec returns that job. Raises
     InvalidInput with a pointer into the spec, QuotaExceeded, or Conflict for quarantined work.
     """
-    steps = plan(spec, _model_bytes(session, team, spec))
+    steps = plan(spec, _origin(session, team, spec))
     owner = lock_team(session, team)
     known = submitted(session, team, key, spec) if key else None
     if known is not None:
@@ -71,12 +71,15 @@ def _write_job(session: Session, team: UUID, spec: JobSpec, steps: Collection[Pl
     return job_id
 
 
-def _model_bytes(session: Session, team: UUID, spec: JobSpec) -> int:
-    """Return the size of the job's model; one that is not there is found out, and said, later."""
+def _origin(session: Session, team: UUID, spec: JobSpec) -> SourceModel:
+    """Return what is known of the job's model; one that is not there is found out, and said, later."""
+    if spec.model is None:
+        return SourceModel()
     try:
-        return catalog.model(session, team, spec.model).manifest.size if spec.model else 0
+        view = catalog.model(session, team, spec.model)
     except NotFound:
-        return 0
+        return SourceModel()
+    return SourceModel(view.manifest.size, view.format, view.source)
 
 
 def _check_references(session: Session, team: UUID, spec: JobSpec) -> None:

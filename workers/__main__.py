@@ -19,7 +19,7 @@ from workers.bell import bell
 from workers.drain import Slots
 from workers.health import Health
 from workers.isolate import Zygote
-from workers.node import choose_sandbox, inventory, join, name_of, sandboxed
+from workers.node import choose_sandbox, inventory, join, name_of, preload, sandboxed
 from workers.workplace import Workplace
 
 log = structlog.get_logger()
@@ -36,6 +36,7 @@ def serve(settings: Settings) -> None:
         closing(Database(settings.database, bell=bell(settings))) as database,
         Zygote(
             sandbox=sandbox,
+            preload=preload(settings),
             recycle_after=settings.recycle_after,
             watchdog_s=settings.lease_s,
         ) as zygote,

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import threading
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import structlog
@@ -12,7 +13,7 @@ from ovfarm.errors import Unavailable
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device, Offer, SandboxLevel, SandboxMode
 from ovfarm.recipes import known_steps
-from ovfarm.settings import Settings
+from ovfarm.settings import Preload, Settings
 from storage.database import Database
 from storage.nodes import NodeIdentity, register
 from workers.isolate import Zygote
@@ -27,6 +28,26 @@ _OPENVINO_NAME = {Device.CPU: "CPU", Device.GPU: "GPU", Device.NPU: "NPU", Devic
 def name_of(settings: Settings) -> str:
     """Return the node's name: set by the operator, or the host's name and the device."""
     return settings.node_name or f"{socket.gethostname()}-{settings.device}"
+
+
+def preload(settings: Settings) -> str:
+    """Return the module that this node's zygotes import; raises Unavailable for what is not installed."""
+    installed = _installed("optimum-intel") and _installed("torch")
+    if settings.preload is Preload.HUGGINGFACE and not installed:
+        raise Unavailable(
+            "OVFARM_PRELOAD is huggingface, and torch and optimum-intel are not installed",
+            hint="run: ./farm setup --hf",
+        )
+    if settings.preload is Preload.CORE or not installed:
+        return "workers.kit.preload"
+    return "workers.kit.preload_huggingface"
+
+
+def _installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def inventory(settings: Settings, zygote: Zygote, scratch: Path) -> Offer:

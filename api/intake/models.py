@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from api.intake import configs, safetensors
+from api.intake import configs, huggingface, safetensors
 from api.intake.content import HEAD_BYTES, Bytes, Content, content
 from api.intake.refusal import refused
 from ovfarm.catalog import ModelFormat
@@ -45,9 +45,11 @@ def model_format(files: Mapping[str, Bytes]) -> ModelFormat:
             safetensors.check(name, files[name])
         if what is Content.JSON:
             configs.check(name, files[name])
+    if huggingface.is_package(found):
+        return huggingface.checked(found)
     irs = [name for name, what in found.items() if what is Content.IR]
     if irs:
-        return _whole_ir(irs, files)
+        return _whole_ir(irs, files, several=huggingface.is_configured(found))
     for what, known in _FORMATS.items():
         if what in found.values():
             return known
@@ -55,27 +57,34 @@ def model_format(files: Mapping[str, Bytes]) -> ModelFormat:
         f"none of these files is a model: {', '.join(sorted(files))}"[:1000],
         pointer="/files",
         code="model_format_refused",
-        hint="the farm reads ONNX (with its external data), OpenVINO IR (.xml and .bin), TensorFlow "
-        "(SavedModel, frozen .pb), .tflite and Paddle (.pdmodel and .pdiparams)",
+        hint="the farm reads Hugging Face folders (config.json and .safetensors), ONNX (with its external "
+        "data), OpenVINO IR (.xml and .bin), TensorFlow (SavedModel, frozen .pb), .tflite and Paddle "
+        "(.pdmodel and .pdiparams)",
     )
 
 
-def _whole_ir(irs: list[str], files: Mapping[str, Bytes]) -> ModelFormat:
-    if len(irs) > 1:
+def _whole_ir(irs: list[str], files: Mapping[str, Bytes], *, several: bool) -> ModelFormat:
+    """Check that each IR has its weights; more than one belongs together in a configured folder alone."""
+    if len(irs) > 1 and not several:
         raise InvalidInput(
             f"these are {len(irs)} models: {', '.join(sorted(irs))}"[:1000],
             pointer="/files",
             code="model_format_refused",
-            hint="register one at a time",
+            hint="register one at a time; the parts of one model come with their config.json",
         )
-    if b"<!" in files[irs[0]].at(0, HEAD_BYTES).replace(b"<!--", b""):
-        raise refused(irs[0], "declares a document type, which no IR has", "save the model with openvino")
-    weights = irs[0].removesuffix(".xml") + ".bin"
+    for name in irs:
+        _check_ir(name, files)
+    return ModelFormat.IR
+
+
+def _check_ir(name: str, files: Mapping[str, Bytes]) -> None:
+    if b"<!" in files[name].at(0, HEAD_BYTES).replace(b"<!--", b""):
+        raise refused(name, "declares a document type, which no IR has", "save the model with openvino")
+    weights = name.removesuffix(".xml") + ".bin"
     if weights not in files:
         raise InvalidInput(
-            f"{irs[0]} has no weights: {weights} is missing",
+            f"{name} has no weights: {weights} is missing",
             pointer="/files",
             code="weights_missing",
             hint="upload both files of the IR under the same name",
         )
-    return ModelFormat.IR

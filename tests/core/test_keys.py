@@ -52,7 +52,7 @@ def test_place_counts_only_where_it_changes_the_outcome() -> None:
 @pytest.mark.parametrize(
     ("params", "golden"),
     [
-        (Convert(), "6f34681914cdbdba5529754a7b206589ca6ccfae67ef5e28ae18372336f171e1"),
+        (Convert(), "68135c1411531028536c1113a7d3201b16789d445870fb0ef326f4bb0a81e3d1"),
         (Quantize(), "55605d9f8d4b1e7e9924f086c29052e2a7bacba10cb32f2000dd4cf48fe2a35f"),
     ],
 )

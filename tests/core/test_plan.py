@@ -6,7 +6,7 @@ from pydantic import JsonValue, ValidationError
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Device, Need
 from ovfarm.jobs import DataRef, JobData, JobSpec, Limits, Part
-from ovfarm.plan import Edge, plan, resolve
+from ovfarm.plan import Edge, SourceModel, plan, resolve
 from ovfarm.presets import PRESETS
 from ovfarm.recipes import Compress, Convert, Evaluate, Kind, Package, Probe, Quantize, Recipe
 
@@ -127,11 +127,13 @@ def test_the_lineage_of_a_package_leaves_out_what_did_not_make_its_model() -> No
 
 def test_a_large_model_asks_for_a_node_with_memory() -> None:
     spec = JobSpec(model=MODEL, recipe="int8-weights", data=HALVES)
-    small = {step.need.memory_gib for step in plan(spec, 100 << 20)}
+    small = {step.need.memory_gib for step in plan(spec, SourceModel(100 << 20))}
     assert small == {None}
-    needs = {step.name: step.need.memory_gib for step in plan(spec, 3 << 30)}
+    needs = {step.name: step.need.memory_gib for step in plan(spec, SourceModel(3 << 30))}
     assert needs == {"convert": 8, "compress": 8, "evaluate": 16, "benchmark": 16, "package": 8}
     named = spec.model_copy(update={"limits": Limits(memory_gib=64)})
-    assert {step.need.memory_gib for step in plan(named, 3 << 30)} == {64}
+    assert {step.need.memory_gib for step in plan(named, SourceModel(3 << 30))} == {64}
     large = spec.model_copy(update={"targets": (Need.model_validate("cpu/memory=32"),)})
-    assert {s.need.memory_gib for s in plan(large, 3 << 30) if s.name in {"evaluate", "benchmark"}} == {32}
+    assert {
+        s.need.memory_gib for s in plan(large, SourceModel(3 << 30)) if s.name in {"evaluate", "benchmark"}
+    } == {32}

@@ -51,6 +51,8 @@ class Stack:
             "OVFARM_DATABASE_URL": database_url,
             "OVFARM_PORT": str(free_port()),
             "OVFARM_PROBE_STEPS": "true",
+            # Six seconds of imports for each node that no test of Hugging Face models needs.
+            "OVFARM_PRELOAD": "core",
             "OVFARM_LEASE_S": str(lease_s),
             "OVFARM_POLL_S": "0.5",
             "OVFARM_SWEEP_S": "0.3",

@@ -9,7 +9,7 @@ import numpy as np
 import openvino as ov
 
 from ovfarm.results import Conditions
-from workers.kit import data, device, ir
+from workers.kit import data, device, ir, networks
 from workers.protocol import Bench
 
 CANDIDATE, REFERENCE_F32, REFERENCE_DEFAULT = "candidate", "reference_f32", "reference_default"
@@ -28,6 +28,7 @@ class Arm:
     feed: data.Feed
     load_s: float
     compile_s: float
+    stateful: bool = False
     per_block: int = _MIN_PER_BLOCK
     rounds: list[list[int]] = field(default_factory=list)
 
@@ -44,6 +45,8 @@ class Arm:
         self.rounds.append([self._once() for _ in range(self.per_block)])
 
     def _once(self) -> int:
+        if self.stateful:
+            self.request.reset_state()
         began = time.perf_counter_ns()
         self.request.infer(self.feed, share_inputs=True)
         return time.perf_counter_ns() - began
@@ -72,15 +75,23 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.lstrip("-").isdigit() else None
 
 
-def build(name: str, role: str, bench: Bench, feed: data.Feed, *, pin_f32: bool) -> Arm:
-    """Load and compile one arm for latency; times in seconds."""
+def network(bench: Bench, role: str, name: str) -> ov.Model:
+    """Return the network of that name from a role's model."""
+    folder = bench.inputs[role]
+    path = networks.networks(folder).get(name)
+    return ir.read_file(folder / path) if path else ir.read(folder)
+
+
+def build(name: str, role: str, bench: Bench, part: str, feed: data.Feed, *, pin_f32: bool) -> Arm:
+    """Load and compile one arm for latency, the network ``part`` of the model; times in seconds."""
     began = time.perf_counter()
-    model = ir.read(bench.inputs[role])
+    model = network(bench, role, part)
     loaded = time.perf_counter()
     compiled = device.compiled(model, bench, pin_f32=pin_f32, PERFORMANCE_HINT="LATENCY")
     done = time.perf_counter()
     request = compiled.create_infer_request()
-    return Arm(name, compiled, request, feed, loaded - began, done - loaded)
+    stateful = bool(request.query_state())
+    return Arm(name, compiled, request, feed, loaded - began, done - loaded, stateful)
 
 
 class Schedule:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +38,24 @@ def offer(openvino_device: str) -> Offer:
         isa=_isa(),
         memory_bytes=_memory(),
         cores=_cores(),
-        versions=Versions(
-            openvino=version("openvino"), nncf=version("nncf"), python=platform.python_version()
-        ),
+        versions=versions(),
     )
+
+
+def versions() -> Versions:
+    """Return the tools that are installed here; a toolkit counts when all of it is there."""
+    core = Versions(openvino=version("openvino"), nncf=version("nncf"), python=platform.python_version())
+    try:
+        return core.model_copy(
+            update={
+                "torch": version("torch"),
+                "transformers": version("transformers"),
+                "optimum_intel": version("optimum-intel"),
+                "openvino_tokenizers": version("openvino-tokenizers"),
+            }
+        )
+    except PackageNotFoundError:
+        return core
 
 
 def _canary(core: ov.Core, device: str) -> str:

@@ -10,11 +10,11 @@ from xml.etree import ElementTree as ET
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
-from workers.kit import complexity, graph
+from workers.kit import complexity, graph, networks
 from workers.protocol import StepFailed, failed
 
 LOW_BIT = frozenset({"i8", "u8", "i4", "u4", "i2", "u2", "nf4", "f4e2m1", "f8e4m3", "f8e5m2", "u3", "u6"})
-_SAVE_AS = "model.xml"
+SAVE_AS = Path("model.xml")
 
 
 def read(folder: Path) -> ov.Model:
@@ -22,7 +22,11 @@ def read(folder: Path) -> ov.Model:
 
     ``Core.read_model`` is the only reader here: others run code that a file brings along.
     """
-    path = _model_file(folder)
+    return read_file(_model_file(folder))
+
+
+def read_file(path: Path) -> ov.Model:
+    """Return the model in one file or one SavedModel; raises StepFailed with what is wrong with it."""
     _refuse_archives(path)
     if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
         raise failed(
@@ -58,6 +62,9 @@ def _model_file(folder: Path) -> Path:
     saved = [path for path in files if path.name == "saved_model.pb"]
     if len(saved) == 1:
         return saved[0].parent
+    networks.check_one(folder, "this step")
+    for alone in networks.networks(folder).values():
+        return folder / alone
     for suffix in (".xml", ".onnx", ".tflite", ".pdmodel", ".pb"):
         named = [path for path in files if path.suffix == suffix]
         if len(named) == 1:
@@ -123,9 +130,10 @@ def _operations(words: str) -> list[str]:
     return list(dict.fromkeys(name for name in listed if name)) or ["unknown"]
 
 
-def save(model: ov.Model, folder: Path, *, half: bool = False) -> None:
-    """Write ``model.xml`` and ``model.bin``; ``half`` stores FP32 weights as FP16."""
-    ov.save_model(model, folder / _SAVE_AS, compress_to_fp16=half)
+def save(model: ov.Model, folder: Path, *, half: bool = False, name: Path = SAVE_AS) -> None:
+    """Write ``model.xml`` and ``model.bin``, or a network's own names; ``half`` stores FP32 as FP16."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    ov.save_model(model, folder / name, compress_to_fp16=half)
 
 
 def element_types(model: ov.Model) -> dict[str, int]:
@@ -152,15 +160,32 @@ def quantized(model: ov.Model) -> bool:
 
 
 def canonical_digest(folder: Path) -> str:
-    """Return the sha256 of what an IR means.
+    """Return the sha256 of what a folder of IR means: of its one network, or of all that is in it."""
+    files = {
+        path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+    networks = {name: path for name, path in files.items() if path.suffix == ".xml"}
+    if len(files) == 2 and len(networks) == 1:
+        return _canonical(next(iter(networks.values())))
+    weights = {name.removesuffix(".xml") + ".bin" for name in networks}
+    found = hashlib.sha256()
+    for name, path in files.items():
+        if name not in weights:
+            digest = _canonical(path) if name in networks else hashlib.sha256(path.read_bytes()).hexdigest()
+            found.update(f"{name}\0{digest}\n".encode())
+    return found.hexdigest()
+
+
+def _canonical(xml: Path) -> str:
+    """Return the sha256 of what one IR means.
 
     The ``.bin`` is the same wherever it is made, but the ``.xml`` carries names with counters of the
     process that wrote it (``Convert_526731``). Layers are therefore named by their place; only inputs
     and outputs keep their names, because users feed by them.
     """
-    (xml,) = folder.glob("*.xml")
     root = ET.parse(xml).getroot()  # noqa: S314 - written by OpenVINO a moment ago
-    found = hashlib.sha256(xml.with_suffix(".bin").read_bytes())
+    with xml.with_suffix(".bin").open("rb") as weights:
+        found = hashlib.file_digest(weights, "sha256")
     for layer in root.iter("layer"):
         kept = {k: v for k, v in layer.attrib.items() if k != "name"}
         if layer.get("type") == "Parameter":

@@ -79,3 +79,10 @@ def verdict(speedup: Interval, margin: float) -> Verdict:
 def percentiles(samples: Sequence[float], ranks: Sequence[int]) -> dict[int, float]:
     """Return the percentile of each rank, interpolated."""
     return dict(zip(ranks, map(float, np.percentile(samples, ranks)), strict=True))
+
+
+def cosine_distance(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """Return 1 - cos of rows with rows, averaged: 0 where they point the same way."""
+    norms = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
+    cosine = np.einsum("ij,ij->i", mine, theirs) / np.where(norms == 0, 1, norms)
+    return max(float(np.where(norms == 0, 0, 1 - cosine).mean()), 0.0)

@@ -3,11 +3,14 @@
 import json
 import resource
 import time
+from collections.abc import Iterator
+
+import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Benchmark
 from ovfarm.results import Measurement, Note, StepResult, Unit
-from workers.kit import arms, data, graph, ir, stats
+from workers.kit import arms, data, graph, networks, stats, synthetic
 from workers.kit.arms import CANDIDATE, REFERENCE_DEFAULT, REFERENCE_F32, Arm
 from workers.protocol import Bench, failed
 
@@ -26,20 +29,32 @@ def run(params: Benchmark, bench: Bench) -> StepResult:
     what a user would have without the optimisation.
     """
     began = time.monotonic()
-    model = ir.read(bench.inputs["model"])
-    graph.check_inputs(model)
+    network = networks.principal(bench.inputs["model"])
+    model = arms.network(bench, "model", network)
+    if network == networks.ALONE:
+        graph.check_inputs(model)
     batch = data.batch_size(model, params.batch or 1)
     _check_batch(params, batch)
-    feed = _feed(params, bench, batch)
+    feed = _feed(params, bench, model, batch)
     bench.report("compile", 0, 3)
     built = [
-        arms.build(REFERENCE_F32, "reference", bench, feed, pin_f32=True),
-        arms.build(REFERENCE_DEFAULT, "reference", bench, feed, pin_f32=False),
-        arms.build(CANDIDATE, "model", bench, feed, pin_f32=False),
+        arms.build(REFERENCE_F32, "reference", bench, network, feed, pin_f32=True),
+        arms.build(REFERENCE_DEFAULT, "reference", bench, network, feed, pin_f32=False),
+        arms.build(CANDIDATE, "model", bench, network, feed, pin_f32=False),
     ]
     _measure(params, bench, built, began)
     _keep(built, bench)
-    return _result(params, built, batch)
+    result = _result(params, built, batch)
+    return result.model_copy(update={"notes": (*result.notes, *_what(network, model))})
+
+
+def _what(network: str, model: ov.Model) -> Iterator[Note]:
+    """Yield what was timed, where that is not the model as a whole."""
+    if network != networks.ALONE:
+        yield Note(code="one_network", message=f"the model has several networks; {network} was timed")
+    if any(op.get_type_name() == "ReadValue" for op in model.get_ops()):
+        words = "each inference starts from an empty state: what was timed is the first of a sequence"
+        yield Note(code="empty_state", message=words)
 
 
 def _check_batch(params: Benchmark, batch: int) -> None:
@@ -52,15 +67,13 @@ def _check_batch(params: Benchmark, batch: int) -> None:
         )
 
 
-def _feed(params: Benchmark, bench: Bench, batch: int) -> data.Feed:
+def _feed(params: Benchmark, bench: Bench, model: ov.Model, batch: int) -> data.Feed:
     """Return one batch: real rows if there are any, random ones else; the values hardly matter."""
-    model = ir.read(bench.inputs["model"])
     if "evaluation" in bench.inputs:
         samples = data.load(bench.inputs["evaluation"], bench.parts["evaluation"], model)
-    else:
-        samples = data.random_samples(model, batch, params.seed)
-    feed, _ = next(samples.batches(batch))
-    return feed
+        feed, _ = next(samples.batches(batch))
+        return feed
+    return synthetic.Synthesis(model, bench.inputs["model"], batch, params.seed).feed()
 
 
 def _measure(params: Benchmark, bench: Bench, built: list[Arm], began: float) -> None:

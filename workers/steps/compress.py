@@ -7,8 +7,8 @@ import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Compress
-from ovfarm.results import StepResult
-from workers.kit import calibration, calls, data, graph, ir, options
+from ovfarm.results import Note, StepResult
+from workers.kit import calibration, calls, data, graph, ir, networks, options, whole
 from workers.protocol import Bench, StepFailed, failed
 
 _FLAGS = ("awq", "scale_estimation", "gptq", "lora_correction")
@@ -16,35 +16,58 @@ _FLAGS = ("awq", "scale_estimation", "gptq", "lora_correction")
 
 def run(params: Compress, bench: Bench) -> StepResult:
     """Write the compressed ``model.xml`` and ``model.bin``; raises StepFailed."""
-    bench.report("compress", 0, 2)
-    model = ir.read(bench.inputs["model"])
-    if ir.quantized(model):
-        raise failed(
-            FailureClass.USER,
-            FailureCode.ALREADY_QUANTIZED,
-            "the model's weights are compressed or quantized already",
-            hint="start from the floating-point model, or leave the compress step out",
-        )
-    before = sum(ir.element_types(model).values())
-    try:
-        with calls.refusals():
-            compressed = _compressed(model, params, bench)
-    except nncf.InvalidGroupSizeError as refused:
-        raise _group_size(params, bench, str(refused)) from refused
-    if not ir.quantized(compressed):
+    source = bench.inputs["model"]
+    names = tuple(networks.networks(source))
+    if "calibration" in bench.inputs:
+        networks.check_one(source, "compression with calibration data")
+    work = _Work(params, bench, len(names))
+    written = whole.rewrite(source, bench.outputs, work.change)
+    if not ir.LOW_BIT & written.element_types.keys():
         raise failed(
             FailureClass.USER,
             FailureCode.NOTHING_QUANTIZED,
-            f"none of the {before} weights was compressed: no layer qualifies, or all are ignored",
+            f"none of the {sum(written.element_types.values())} weights was compressed: no layer qualifies, "
+            "or all are ignored",
             hint="look at ignored_scope and all_layers",
         )
-    bench.report("save", 1, 2)
-    ir.save(compressed, bench.outputs)
-    bench.report("save", 2, 2)
-    return StepResult(
-        canonical_digest=ir.canonical_digest(bench.outputs),
-        element_types=ir.element_types(compressed),
-    )
+    return written.result().model_copy(update={"notes": tuple(work.notes)})
+
+
+class _Work:
+    """Compresses one network after the other: those that do the work as asked, the others to INT8."""
+
+    def __init__(self, params: Compress, bench: Bench, total: int) -> None:
+        self.params = params
+        self.bench = bench
+        self.total = max(total, 1)
+        self.done = 0
+        self.notes: list[Note] = []
+
+    def change(self, name: str, model: ov.Model) -> ov.Model:
+        """Return the compressed network; raises StepFailed."""
+        self.bench.report("compress", self.done, self.total)
+        self.done += 1
+        if ir.quantized(model):
+            raise failed(
+                FailureClass.USER,
+                FailureCode.ALREADY_QUANTIZED,
+                "the model's weights are compressed or quantized already",
+                hint="start from the floating-point model, or leave the compress step out",
+            )
+        params = self._for(name)
+        try:
+            with calls.refusals():
+                return _compressed(model, params, self.bench)
+        except nncf.InvalidGroupSizeError as refused:
+            raise _group_size(params, model, str(refused)) from refused
+
+    def _for(self, name: str) -> Compress:
+        """Return the parameters for a network: below 8 bits only those that generate keep their quality."""
+        if self.params.mode.startswith("int8") or self.total == 1 or networks.generates(name):
+            return self.params
+        words = f"{name} is compressed to int8_asym: only the networks that generate go below 8 bits"
+        self.notes.append(Note(code="eight_bits", message=words))
+        return Compress(name=self.params.name)
 
 
 def _compressed(model: ov.Model, params: Compress, bench: Bench) -> ov.Model:
@@ -76,8 +99,8 @@ def _dataset(model: ov.Model, params: Compress, bench: Bench) -> nncf.Dataset | 
     return calibration.dataset(samples, data.batch_size(model, 1), params.subset_size, bench)
 
 
-def _group_size(params: Compress, bench: Bench, words: str) -> StepFailed:
-    fitting = _fitting_group(ir.read(bench.inputs["model"]))
+def _group_size(params: Compress, model: ov.Model, words: str) -> StepFailed:
+    fitting = _fitting_group(model)
     asked = params.group_size or 128
     return failed(
         FailureClass.USER,

@@ -1,37 +1,83 @@
 """Reads a model and writes it as OpenVINO IR."""
 
+import importlib
+from pathlib import Path
+
+import openvino as ov
+
+from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
 from ovfarm.results import Measurement, Note, StepResult, Unit
-from workers.kit import graph, ir, shaping
-from workers.protocol import READING, Bench
+from workers.kit import halves, ir, networks, shaping, whole
+from workers.protocol import READING, Bench, failed
+
+_TEXT = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "vocab.json")
 
 
 def run(params: Convert, bench: Bench) -> StepResult:
-    """Write ``model.xml`` and ``model.bin`` with weights in ``params.weights``; raises StepFailed.
+    """Write the model's networks with weights in ``params.weights``; raises StepFailed.
 
     Weights that are narrower already stay so: a conversion never invents precision.
     """
+    source = bench.inputs["model"]
     bench.report(READING, 0, 2)
-    model = ir.read(bench.inputs["model"])
-    ports = graph.ports(model)
-    shaping.reshape(model, params.shapes)
-    model = shaping.preprocess(model, params.preprocessing)
+    notes: tuple[Note, ...] = ()
+    if networks.exportable(source):
+        notes = _exported(params, source, bench.outputs)
+        source = bench.outputs
     bench.report("save", 1, 2)
-    ir.save(model, bench.outputs, half=params.weights == "fp16")
-    saved = ir.read(bench.outputs)
-    types = ir.element_types(saved)
+    if source == bench.outputs and not _changes(params):
+        written = whole.counted(source)
+    else:
+        written = whole.rewrite(
+            source, bench.outputs, lambda _, model: _changed(params, model), half=params.weights == "fp16"
+        )
     bench.report("save", 2, 2)
-    return StepResult(
-        measurements=(_size(bench),),
-        notes=_notes(params, types),
-        canonical_digest=ir.canonical_digest(bench.outputs),
-        element_types=types,
-        ports=ports,
+    return written.result().model_copy(
+        update={
+            "measurements": (_size(bench.outputs),),
+            "notes": (*notes, *_notes(params, written.element_types)),
+            "ports": tuple(written.ports),
+        }
     )
 
 
-def _size(bench: Bench) -> Measurement:
-    size = sum(path.stat().st_size for path in bench.outputs.iterdir())
+def _exported(params: Convert, source: Path, target: Path) -> tuple[Note, ...]:
+    """Export a Hugging Face model; only here are its libraries imported."""
+    try:
+        huggingface = importlib.import_module("workers.kit.huggingface")
+    except ImportError as missing:
+        raise failed(
+            FailureClass.INFRA,
+            FailureCode.TOOLKIT_MISSING,
+            "this node has not the packages that read Hugging Face models",
+            hint="the operator installs them with: ./farm setup --hf",
+            evidence=str(missing),
+        ) from missing
+    task = huggingface.export(params, source, target)
+    notes = [Note(code="exported", message=f"exported for the task {task}")]
+    tokens = any((source / name).exists() for name in _TEXT)
+    if tokens and not (target / networks.TOKENIZER).exists():
+        words = "its tokenizer could not become OpenVINO IR: generation needs the one of transformers"
+        notes.append(Note(code="tokenizer_not_converted", message=words))
+    return tuple(notes)
+
+
+def _changes(params: Convert) -> bool:
+    """Tell whether anything is left to do after an export, which has chosen FP32 or FP16 itself."""
+    return bool(params.shapes or params.preprocessing or params.weights == "bf16")
+
+
+def _changed(params: Convert, model: ov.Model) -> ov.Model:
+    shaping.reshape(model, params.shapes)
+    model = shaping.preprocess(model, params.preprocessing)
+    if params.weights == "bf16":
+        halves.to_bf16(model)
+    return model
+
+
+def _size(folder: Path) -> Measurement:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Measurement(name="size", value=size, unit=Unit.BYTES)
 
 

@@ -3,15 +3,15 @@
 import hashlib
 import json
 import platform
-import shutil
 from importlib.metadata import version
+from pathlib import Path
 
-import openvino as ov
 from pydantic import JsonValue
 
 from ovfarm.recipes import Package
-from ovfarm.results import Measurement, StepResult, Unit
-from workers.kit import ir
+from ovfarm.results import Measurement, Port, StepResult, Unit
+from workers.kit import ir, networks, whole
+from workers.kit.described import described
 from workers.protocol import Bench
 
 _USE = """\
@@ -23,48 +23,97 @@ Load this model with plain OpenVINO:
 
 manifest.json holds the sha256 of every file, the recipe that made the model, and the tool versions.
 """
+_PROOF = (
+    "manifest.json holds the sha256 of every file, the recipe that made the model, and the tool versions.\n"
+)
+_USE_PACKAGE = (
+    """\
+This folder is laid out as optimum-intel writes it ({name}). Load it with
+
+    from optimum.intel import OVModelFor...      # the class of the model's task
+    model = OVModelFor....from_pretrained(".")
+{generate}
+or each network with plain OpenVINO: openvino.Core().read_model("openvino_model.xml").
+
+"""
+    + _PROOF
+)
+_GENERATE = """
+or, to generate text without Python libraries but OpenVINO's own:
+
+    import openvino_genai
+    pipe = openvino_genai.LLMPipeline(".", "CPU")
+    print(pipe.generate("Hello", max_new_tokens=20))
+"""
+_USE_PIPELINE = (
+    """\
+This folder is laid out as optimum-intel writes pipelines of diffusers. Load it with
+
+    from optimum.intel import OVDiffusionPipeline
+    pipe = OVDiffusionPipeline.from_pretrained(".")
+
+"""
+    + _PROOF
+)
 
 
 def run(params: Package, bench: Bench) -> StepResult:
     """Write the IR, ``manifest.json`` and ``USE.txt``; the same model and recipe give the same bytes."""
     source = bench.inputs["model"]
-    model = ir.read(source)
-    for done, name in enumerate(("model.xml", "model.bin")):
-        bench.report("copy", done, 2)
-        shutil.copyfile(source / name, bench.outputs / name)
-    (bench.outputs / "USE.txt").write_text(_USE)
+    about = whole.counted(source)
+    bench.report("copy", 0, 2)
+    networks.copy(source, bench.outputs)
+    (bench.outputs / "USE.txt").write_text(_use(source))
     recipe = bench.inputs.get("recipe")
     manifest: dict[str, JsonValue] = {
         "format": "ovfarm-package/1",
-        "files": {path.name: _entry(path.read_bytes()) for path in sorted(bench.outputs.iterdir())},
+        "files": {name: _entry(path) for name, path in _files(bench.outputs).items()},
         "recipe": json.loads((recipe / "recipe.json").read_bytes()) if recipe else [],
         "tools": {
             "openvino": version("openvino"),
             "nncf": version("nncf"),
             "python": platform.python_version(),
         },
-        "inputs": [_port(port) for port in model.inputs],
-        "outputs": [_port(port) for port in model.outputs],
-        "element_types": dict(ir.element_types(model).items()),
+        "inputs": [_port(port) for port in about.ports if port.direction == "input"],
+        "outputs": [_port(port) for port in about.ports if port.direction == "output"],
+        "element_types": dict(sorted(about.element_types.items())),
     }
     (bench.outputs / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
     bench.report("copy", 2, 2)
-    size = sum(path.stat().st_size for path in bench.outputs.iterdir())
+    size = sum(path.stat().st_size for path in _files(bench.outputs).values())
     return StepResult(
         measurements=(Measurement(name="size", subject=params.kind, value=size, unit=Unit.BYTES),),
-        canonical_digest=ir.canonical_digest(bench.outputs),
-        element_types=ir.element_types(model),
+        canonical_digest=ir.canonical_digest(source),
+        element_types=dict(sorted(about.element_types.items())),
     )
 
 
-def _entry(content: bytes) -> dict[str, JsonValue]:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+def _files(folder: Path) -> dict[str, Path]:
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in found}
 
 
-def _port(port: ov.Output) -> dict[str, JsonValue]:
-    names = sorted(port.get_names())
-    return {
-        "name": names[0] if names else "",
-        "shape": port.get_partial_shape().to_string(),
-        "type": port.get_element_type().get_type_name(),
-    }
+def _entry(path: Path) -> dict[str, JsonValue]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"sha256": digest, "size": path.stat().st_size}
+
+
+def _port(port: Port) -> dict[str, JsonValue]:
+    place: dict[str, JsonValue] = {"network": port.network} if port.network else {}
+    return {"name": port.name, "shape": port.shape, "type": port.element_type, **place}
+
+
+def _use(source: Path) -> str:
+    """Return how to load the model: by OpenVINO alone, or by the libraries whose layout it has."""
+    if not networks.is_package(source):
+        return _USE
+    if (source / networks.PIPELINE).exists():
+        return _USE_PIPELINE
+    name = described(source).architecture or "its class"
+    return _USE_PACKAGE.format(name=name, generate=_GENERATE if _talks(source) else "")
+
+
+def _talks(source: Path) -> bool:
+    alone = list(networks.networks(source)) == [networks.ALONE]
+    return alone and (source / networks.TOKENIZER).exists() and (source / "generation_config.json").exists()

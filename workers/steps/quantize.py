@@ -6,7 +6,7 @@ import openvino as ov
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Quantize
 from ovfarm.results import Measurement, Note, StepResult, Unit
-from workers.kit import calibration, calls, controlled, data, graph, ir, options
+from workers.kit import calibration, calls, controlled, data, graph, ir, networks, options, whole
 from workers.protocol import READING, Bench, failed
 
 _FEW_ROWS = 100
@@ -19,7 +19,9 @@ def run(params: Quantize, bench: Bench) -> StepResult:
     a drop of accuracy that could not be kept.
     """
     bench.report(READING, 0, 1)
-    model = ir.read(bench.inputs["model"])
+    source = bench.inputs["model"]
+    networks.check_one(source, "quantization")
+    model = ir.read(source)
     if ir.quantized(model):
         raise failed(
             FailureClass.USER,
@@ -75,13 +77,8 @@ def _saved(
             hint="look at ignored_scope, or take the recipe fp16",
         )
     bench.report("save", 0, 1)
-    ir.save(model, bench.outputs)
-    return StepResult(
-        measurements=measured,
-        notes=notes,
-        canonical_digest=ir.canonical_digest(bench.outputs),
-        element_types=ir.element_types(model),
-    )
+    written = whole.rewrite(bench.inputs["model"], bench.outputs, lambda _name, _model: model)
+    return written.result().model_copy(update={"measurements": measured, "notes": notes})
 
 
 def _notes(params: Quantize, model: ov.Model, samples: data.Samples) -> tuple[Note, ...]:
