@@ -183,6 +183,7 @@ def test_recipes_carry_the_schema_of_their_parameters(http: httpx.Client) -> Non
         "int8-weights",
         "int4",
         "int4-quality",
+        "ladder",
     ]
     shown = http.get("/v1/recipes/int8").json()
     assert shown["parameters"]["quantize"]["properties"]["subset_size"]["minimum"] == 1

@@ -52,8 +52,8 @@ def test_place_counts_only_where_it_changes_the_outcome() -> None:
 @pytest.mark.parametrize(
     ("params", "golden"),
     [
-        (Convert(), "6f34681914cdbdba5529754a7b206589ca6ccfae67ef5e28ae18372336f171e1"),
-        (Quantize(), "55605d9f8d4b1e7e9924f086c29052e2a7bacba10cb32f2000dd4cf48fe2a35f"),
+        (Convert(), "4b54c4e35b3987d3d5f635044a2c93dba2b1510129c1fea4bbddf51a25902be7"),
+        (Quantize(), "f70387b5ab3b85f1342accfd23eee695c4a71fa85c52fedac11362d67aa0f2a9"),
     ],
 )
 def test_keys_stay_what_they_were(params: StepParams, golden: str) -> None:

@@ -1,9 +1,11 @@
 """Reads a model and writes it as OpenVINO IR."""
 
+from ovfarm import bounds
+from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
-from ovfarm.results import Measurement, Note, StepResult, Unit
+from ovfarm.results import Measurement, Note, Port, StepResult, Unit
 from workers.kit import graph, ir, shaping
-from workers.protocol import READING, Bench
+from workers.protocol import READING, Bench, failed
 
 
 def run(params: Convert, bench: Bench) -> StepResult:
@@ -16,6 +18,8 @@ def run(params: Convert, bench: Bench) -> StepResult:
     ports = graph.ports(model)
     shaping.reshape(model, params.shapes)
     model = shaping.preprocess(model, params.preprocessing)
+    if params.require_static:
+        _check_bounds(params, graph.ports(model))
     bench.report("save", 1, 2)
     ir.save(model, bench.outputs, half=params.weights == "fp16")
     saved = ir.read(bench.outputs)
@@ -28,6 +32,18 @@ def run(params: Convert, bench: Bench) -> StepResult:
         element_types=types,
         ports=ports,
     )
+
+
+def _check_bounds(params: Convert, ports: tuple[Port, ...]) -> None:
+    found = [p for p in ports if p.direction == "input" and bounds.unbounded(p.shape)]
+    if found:
+        shapes = ", ".join(f"{port.name} {port.shape}" for port in found)
+        raise failed(
+            FailureClass.USER,
+            FailureCode.DYNAMIC_SHAPE,
+            f"the target compiles inputs with bounds only, and this model has {shapes}",
+            hint=bounds.hint((params.name, port) for port in found),
+        )
 
 
 def _size(bench: Bench) -> Measurement:

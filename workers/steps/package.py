@@ -5,12 +5,14 @@ import json
 import platform
 import shutil
 from importlib.metadata import version
+from pathlib import Path
 
 import openvino as ov
 from pydantic import JsonValue
 
-from ovfarm.recipes import Package
-from ovfarm.results import Measurement, StepResult, Unit
+from ovfarm.gates import CHOSEN_FILE
+from ovfarm.recipes import Kind, Package
+from ovfarm.results import Chosen, Measurement, StepResult, Unit
 from workers.kit import ir
 from workers.protocol import Bench
 
@@ -34,10 +36,12 @@ def run(params: Package, bench: Bench) -> StepResult:
         shutil.copyfile(source / name, bench.outputs / name)
     (bench.outputs / "USE.txt").write_text(_USE)
     recipe = bench.inputs.get("recipe")
+    lineage = json.loads((recipe / "recipe.json").read_bytes()) if recipe else []
     manifest: dict[str, JsonValue] = {
         "format": "ovfarm-package/1",
         "files": {path.name: _entry(path.read_bytes()) for path in sorted(bench.outputs.iterdir())},
-        "recipe": json.loads((recipe / "recipe.json").read_bytes()) if recipe else [],
+        "recipe": lineage,
+        **_chosen(lineage, source),
         "tools": {
             "openvino": version("openvino"),
             "nncf": version("nncf"),
@@ -55,6 +59,14 @@ def run(params: Package, bench: Bench) -> StepResult:
         canonical_digest=ir.canonical_digest(bench.outputs),
         element_types=ir.element_types(model),
     )
+
+
+def _chosen(lineage: list[dict[str, JsonValue]], source: Path) -> dict[str, JsonValue]:
+    """Return which variant a choice took, when one made this model."""
+    if not lineage or lineage[-1]["kind"] != Kind.CHOOSE:
+        return {}
+    chosen = Chosen.model_validate_json((source / CHOSEN_FILE).read_bytes())
+    return {"chosen": chosen.model_dump(mode="json")}
 
 
 def _entry(content: bytes) -> dict[str, JsonValue]:
