@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field, JsonValue, model_validator
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device, Need, Offer
 from ovfarm.recipes import Kind, Recipe
-from ovfarm.results import Manifest, Measurement, Note, Progress, Verdict
+from ovfarm.results import Chosen, Manifest, Measurement, Note, Progress, Verdict, stopped
 from ovfarm.shapes import (
     ArtifactId,
     DatasetId,
@@ -196,7 +196,7 @@ class ArtifactView(Document):
 
 
 class StepOutcome(Document):
-    """What one step found out."""
+    """What one step found out; ``chosen`` is what a choice took, with the gates that it looked at."""
 
     name: str
     kind: Kind
@@ -208,6 +208,12 @@ class StepOutcome(Document):
     element_types: dict[str, int] = {}
     artifact: ArtifactId | None = None
     artifact_bytes: int | None = None
+    chosen: Chosen | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it did nothing because of a gate."""
+        return stopped(self.notes)
 
 
 class JobResult(Document):

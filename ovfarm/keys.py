@@ -16,7 +16,7 @@ from ovfarm.recipes import Convert, Evaluate, Kind, StepParams
 from ovfarm.results import Manifest
 from ovfarm.shapes import Document
 
-_EDGES = {"name", "model", "reference"}
+_EDGES = {"name", "model", "reference", "after", "unless"}
 
 
 def canonical_json(value: JsonValue) -> bytes:
@@ -70,7 +70,7 @@ def _place(params: StepParams, offer: Offer) -> JsonValue:
     """Return what of the node changes the outcome of this step."""
     isa: list[JsonValue] = [str(feature) for feature in sorted(offer.isa)]
     match params.kind:
-        case Kind.CONVERT | Kind.PACKAGE:
+        case Kind.CONVERT | Kind.CHOOSE | Kind.PACKAGE:
             return None
         case Kind.QUANTIZE | Kind.COMPRESS:
             return {"architecture": offer.architecture, "isa": isa}

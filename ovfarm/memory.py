@@ -18,6 +18,7 @@ _PEAK: dict[Kind, tuple[float, float]] = {
     Kind.COMPRESS: (0.3, 1.4),
     Kind.EVALUATE: (0.5, 3.0),
     Kind.BENCHMARK: (0.5, 3.0),
+    Kind.CHOOSE: (0.3, 1.5),
     Kind.PACKAGE: (0.3, 1.5),
 }
 # A checkpoint is in half precision more often than not, and what comes of it in single.

@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from pydantic import JsonValue, ValidationError
-
+from ovfarm import bounds, gates
 from ovfarm.catalog import ModelFormat
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Device, Need, Toolkit
 from ovfarm.jobs import DataRef, JobSpec, Part
 from ovfarm.memory import need_gib
-from ovfarm.presets import PRESETS
 from ovfarm.recipes import (
     MODEL_MAKERS,
     Benchmark,
+    Choose,
     Compress,
     Convert,
     Evaluate,
@@ -23,6 +22,8 @@ from ovfarm.recipes import (
     Recipe,
     StepParams,
 )
+from ovfarm.resolution import resolve
+from ovfarm.results import Port
 
 FANNED_OUT = frozenset({Kind.EVALUATE, Kind.BENCHMARK, Kind.PROBE})
 
@@ -44,6 +45,7 @@ class SourceModel:
     size: int = 0
     format: ModelFormat | None = None
     source: str | None = None
+    ports: tuple[Port, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,59 +57,6 @@ class PlannedStep:
     need: Need
     edges: Mapping[str, Edge] = field(default_factory=dict)
     lineage: tuple[StepParams, ...] = ()
-
-
-def resolve(spec: JobSpec) -> Recipe:
-    """Return the recipe that a job runs: the preset looked up, the overrides set.
-
-    Raises InvalidInput with a pointer into the spec.
-    """
-    recipe = _named(spec.recipe) if isinstance(spec.recipe, str) else spec.recipe
-    for path, value in spec.overrides.items():
-        recipe = _overridden(recipe, path, value)
-    return recipe
-
-
-def _named(name: str) -> Recipe:
-    try:
-        return PRESETS[name]
-    except KeyError:
-        raise InvalidInput(
-            f"there is no recipe {name!r}; there are: {', '.join(PRESETS)}",
-            pointer="/recipe",
-            code="unknown_recipe",
-            hint="see GET /v1/recipes, or send a whole recipe",
-        ) from None
-
-
-def _overridden(recipe: Recipe, path: str, value: JsonValue) -> Recipe:
-    pointer = f"/overrides/{path.replace('~', '~0').replace('/', '~1')}"
-    step_name, *parameters = path.split(".")
-    raw = recipe.model_dump(mode="json")
-    step = next((s for s in raw["steps"] if s["name"] == step_name), None)
-    if step is None or not parameters:
-        names = ", ".join(s.name for s in recipe.steps)
-        raise InvalidInput(
-            f"{path!r} is not STEP.PARAMETER of recipe {recipe.name!r}; its steps: {names}",
-            pointer=pointer,
-            code="unknown_step",
-        )
-    target = step
-    for parameter in parameters[:-1]:
-        target = target.get(parameter) or {}
-    if parameters[-1] not in target or parameters[-1] in {"kind", "name"}:
-        allowed = ", ".join(sorted(set(target) - {"kind", "name"}))
-        raise InvalidInput(
-            f"{path!r} is not a parameter of step {step_name!r}; it has: {allowed}",
-            pointer=pointer,
-            code="unknown_parameter",
-        )
-    target[parameters[-1]] = value
-    try:
-        return Recipe.model_validate(raw)
-    except ValidationError as invalid:
-        problem = invalid.errors(include_url=False)[0]["msg"]
-        raise InvalidInput(f"{path}: {problem}", pointer=pointer, code="invalid_value") from invalid
 
 
 _UNKNOWN = SourceModel()
@@ -122,7 +71,8 @@ class _Planner:
         self.source = Edge(model=spec.model) if spec.model else None
         self.makers: list[StepParams] = []
         self.by_name: dict[str, StepParams] = {s.name: s for s in recipe.steps}
-        self.made_from: dict[str, str | None] = {}
+        self.made_from: dict[str, tuple[str, ...]] = {}
+        self.planned: dict[str, list[PlannedStep]] = {}
 
     def steps(self, params: StepParams) -> list[PlannedStep]:
         """Return the planned steps of one recipe step: one, or one for each target."""
@@ -131,9 +81,9 @@ class _Planner:
         lineage = self._lineage(edges) if params.kind is Kind.PACKAGE else ()
         if params.kind in MODEL_MAKERS:
             self.makers.append(params)
-            self.made_from[params.name] = edges["model"].step
+            self.made_from[params.name] = _makers(edges)
         needs = self.spec.targets if params.kind in FANNED_OUT else (Need(device=Device.CPU),)
-        return [
+        self.planned[params.name] = [
             PlannedStep(
                 name=f"{params.name}@{need.key}" if len(needs) > 1 else params.name,
                 params=params,
@@ -143,6 +93,7 @@ class _Planner:
             )
             for need in dict.fromkeys(needs)
         ]
+        return self.planned[params.name]
 
     def _exported(self, params: StepParams, edges: Mapping[str, Edge]) -> StepParams:
         """Name a task where a Hugging Face model is exported, and refuse one where nothing is."""
@@ -175,12 +126,45 @@ class _Planner:
     def _edges(self, params: StepParams) -> dict[str, Edge]:
         if params.kind is Kind.PROBE:
             return {}
+        if isinstance(params, Choose):
+            return self._candidates(params)
         edges = {"model": self._model(params)}
         if isinstance(params, Evaluate | Benchmark) and (reference := self._reference(params)):
             edges["reference"] = reference
         elif isinstance(params, Benchmark):
             edges["reference"] = edges["model"]
-        return edges | self._data(params)
+        elif isinstance(params, Evaluate) and params.max_drop is not None:
+            raise self._without_reference(params)
+        return edges | self._data(params) | self._gates(params)
+
+    def _gates(self, params: StepParams) -> dict[str, Edge]:
+        """Return the gates that a step waits for: of each one, those of all targets."""
+        edges: dict[str, Edge] = {}
+        for role in (gates.AFTER, gates.UNLESS):
+            if name := gates.named_gate(params, role):
+                judging = self.planned[name]
+                numbered = zip(gates.roles(role, len(judging)), judging, strict=True)
+                edges |= {numbered_role: Edge(step=step.name) for numbered_role, step in numbered}
+        return edges
+
+    def _candidates(self, params: Choose) -> dict[str, Edge]:
+        edges = {"reference": self.planned[params.of[0]][0].edges["reference"]}
+        for number, name in enumerate(params.of):
+            edges[f"model-{number}"] = self.planned[name][0].edges["model"]
+            for target, judging in enumerate(self.planned[name]):
+                edges[f"{gates.AFTER}-{number}-{target}"] = Edge(step=judging.name)
+        return edges
+
+    def _without_reference(self, params: Evaluate) -> InvalidInput:
+        path = f"{params.name}.max_drop"
+        whole = isinstance(self.spec.recipe, Recipe) and path not in self.spec.overrides
+        at = [*self.by_name].index(params.name)
+        return InvalidInput(
+            f"step {params.name!r} has max_drop, and there is no earlier model from which to drop",
+            pointer=f"/recipe/steps/{at}/max_drop" if whole else f"/overrides/{path}",
+            code="reference_missing",
+            hint="put an FP32 conversion before it (kind: convert), or name a reference",
+        )
 
     def _model(self, params: StepParams) -> Edge:
         if params.model:
@@ -243,20 +227,30 @@ class _Planner:
         return {"evaluation": Edge(dataset=data.dataset, part=data.part)}
 
     def _lineage(self, edges: Mapping[str, Edge]) -> tuple[StepParams, ...]:
-        names: list[str] = []
-        name = edges["model"].step
-        while name is not None:
-            names.append(name)
-            name = self.made_from.get(name)
-        return tuple(self.by_name[n] for n in reversed(names))
+        """Return the steps that made a model in the order of the recipe; of a choice, all candidates."""
+        found: set[str] = set()
+        ahead = {*_makers(edges)}
+        while ahead:
+            found |= ahead
+            ahead = {maker for name in ahead for maker in self.made_from[name]} - found
+        return tuple(params for name, params in self.by_name.items() if name in found)
+
+
+def _makers(edges: Mapping[str, Edge]) -> tuple[str, ...]:
+    """Return the steps whose models are read: one, or the candidates of a choice and its reference."""
+    return tuple(edge.step for role, edge in edges.items() if edge.step and not gates.is_gate(role))
 
 
 def plan(spec: JobSpec, origin: SourceModel = _UNKNOWN) -> tuple[PlannedStep, ...]:
     """Return the steps of a job in an order in which every edge points back.
 
-    ``origin`` is its model as it was registered: each step's memory is estimated from its size, and its
-    format says what a conversion needs. Raises InvalidInput with a pointer into the spec.
+    ``origin`` is its model as it was registered: each step's memory is estimated from its size, its
+    format says what a conversion needs, its ports what an NPU refuses. Raises InvalidInput with a
+    pointer into the spec.
     """
     recipe = resolve(spec)
     planner = _Planner(spec, recipe, origin)
-    return tuple(step for params in recipe.steps for step in planner.steps(params))
+    steps = tuple(step for params in recipe.steps for step in planner.steps(params))
+    first = [s.params for s in steps if isinstance(s.params, Convert) and s.edges["model"].model]
+    bounds.check(first, origin.ports)
+    return steps

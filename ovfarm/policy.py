@@ -13,6 +13,7 @@ ESTIMATE_S: dict[Kind, float] = {
     Kind.COMPRESS: 20.0,
     Kind.EVALUATE: 10.0,
     Kind.BENCHMARK: 15.0,
+    Kind.CHOOSE: 1.0,
     Kind.PACKAGE: 1.0,
     Kind.PROBE: 1.0,
 }

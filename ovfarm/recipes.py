@@ -2,7 +2,8 @@
 
 Each step kind has one parameters class here and one module of the same name in ``workers/steps``.
 ``model`` and ``reference`` name earlier steps; left out, they mean the nearest earlier step that
-makes a model, and the first FP32 conversion (``ovfarm.plan``).
+makes a model, and the first FP32 conversion (``ovfarm.plan``). ``after`` and ``unless`` name earlier
+gates: ``evaluate`` steps with ``max_drop``.
 """
 
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from ovfarm.edges import check
 from ovfarm.shapes import Document, Name, Text
 from ovfarm.tuning import (
     AccuracyControl,
@@ -28,11 +30,12 @@ class Kind(StrEnum):
     COMPRESS = "compress"
     EVALUATE = "evaluate"
     BENCHMARK = "benchmark"
+    CHOOSE = "choose"
     PACKAGE = "package"
     PROBE = "probe"
 
 
-MODEL_MAKERS = frozenset({Kind.CONVERT, Kind.QUANTIZE, Kind.COMPRESS})
+MODEL_MAKERS = frozenset({Kind.CONVERT, Kind.QUANTIZE, Kind.COMPRESS, Kind.CHOOSE})
 
 
 class _Params(Document):
@@ -40,6 +43,13 @@ class _Params(Document):
 
     step_version: ClassVar[int] = 1
     model: Name | None = None
+
+
+class _Gated(_Params):
+    """What may wait for gates: done when the gate ``after`` passed, or when the gate ``unless`` failed."""
+
+    after: Name | None = None
+    unless: Name | None = None
 
 
 class IgnoredScope(Document):
@@ -50,10 +60,11 @@ class IgnoredScope(Document):
     types: tuple[str, ...] = ()
 
 
-class Convert(_Params):
+class Convert(_Gated):
     """Read a model and write OpenVINO IR with weights in ``fp32``, ``fp16`` or ``bf16``.
 
     ``shapes`` and ``preprocessing`` are by input: a dimension is a size, ``"?"`` for any or ``"1..8"``.
+    ``require_static`` refuses inputs whose dimensions have no bound, which no NPU compiles.
     ``task`` and ``stateful`` are for Hugging Face models: what the model is exported for (``auto`` looks at
     its architecture), and whether a decoder keeps its cache inside.
     """
@@ -66,16 +77,17 @@ class Convert(_Params):
     preprocessing: dict[Text, Preprocess] = {}
     task: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")] | None = None
     stateful: bool = True
+    require_static: bool = False
 
 
-class Quantize(_Params):
+class Quantize(_Gated):
     """Quantize weights and activations with calibration data (NNCF post-training): INT8, or FP8 by ``mode``.
 
     ``model_type`` "auto" looks whether the model has attention; with ``accuracy`` layers go back to
     floating point until labelled evaluation data says that enough is left.
     """
 
-    step_version: ClassVar[int] = 2
+    step_version: ClassVar[int] = 3
     kind: Literal[Kind.QUANTIZE] = Kind.QUANTIZE
     name: Name = "quantize"
     mode: Literal["int8", "fp8_e4m3", "fp8_e5m2"] = "int8"
@@ -107,14 +119,14 @@ CompressMode = Literal[
 ]  # fmt: skip
 
 
-class Compress(_Params):
+class Compress(_Gated):
     """Compress the weights alone; activations stay in floating point (NNCF).
 
     ``awq`` uses calibration data where the job has some; ``scale_estimation``, ``gptq``,
     ``lora_correction`` and the metrics of activations need it.
     """
 
-    step_version: ClassVar[int] = 2
+    step_version: ClassVar[int] = 3
     kind: Literal[Kind.COMPRESS] = Kind.COMPRESS
     name: Name = "compress"
     mode: CompressMode = "int8_asym"
@@ -165,27 +177,52 @@ _FOUR_BIT = (
 )  # fmt: skip
 
 
-class Evaluate(_Params):
-    """Measure accuracy on labelled data, and the distance of the outputs to the reference."""
+class Evaluate(_Gated):
+    """Measure accuracy on labelled data, and the distance of the outputs to the reference.
 
+    ``max_drop`` makes it a gate: it passes when the accuracy is at most so much below the reference's
+    on the same rows, or without labels when the top class differs on at most this share of the rows.
+    """
+
+    step_version: ClassVar[int] = 2
     kind: Literal[Kind.EVALUATE] = Kind.EVALUATE
     name: Name = "evaluate"
     reference: Name | None = None
     precision: Literal["f32", "default"] = "f32"
     samples: Annotated[int, Field(ge=1)] | None = None
+    max_drop: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-class Benchmark(_Params):
-    """Compare latency with the reference: interleaved blocks, with intervals. Times in seconds."""
+class Benchmark(_Gated):
+    """Compare speed with the reference: interleaved blocks, with intervals. Times in seconds.
 
+    ``hint`` is OpenVINO's: under ``throughput`` several requests are in flight and inferences per
+    second are compared, else the latency of one request. ``batch`` is 1, or 8 under ``throughput``,
+    for a model whose batch is free.
+    """
+
+    step_version: ClassVar[int] = 2
     kind: Literal[Kind.BENCHMARK] = Kind.BENCHMARK
     name: Name = "benchmark"
     reference: Name | None = None
+    hint: Literal["latency", "throughput", "default"] = "latency"
     batch: Annotated[int, Field(ge=1, le=4096)] | None = None
     time_budget_s: float = Field(default=10.0, gt=0, le=3600)
     half_width: float = Field(default=0.02, gt=0, lt=1)
     margin: float = Field(default=0.03, ge=0, lt=1)
     seed: int = 0
+
+
+class Choose(_Params):
+    """Take the model of the last gate in ``of`` that passed before the first that failed.
+
+    Gates that were not needed are stepped over. When not even the first one passed, it is the model
+    that they were compared with.
+    """
+
+    kind: Literal[Kind.CHOOSE] = Kind.CHOOSE
+    name: Name = "choose"
+    of: tuple[Name, ...] = Field(min_length=1, max_length=32)
 
 
 class Package(_Params):
@@ -224,7 +261,7 @@ class Probe(_Params):
 
 
 StepParams = Annotated[
-    Convert | Quantize | Compress | Evaluate | Benchmark | Package | Probe,
+    Convert | Quantize | Compress | Evaluate | Benchmark | Choose | Package | Probe,
     Field(discriminator="kind"),
 ]
 
@@ -244,18 +281,5 @@ class Recipe(Document):
 
     @model_validator(mode="after")
     def _edges_point_back(self) -> "Recipe":
-        makers: set[str] = set()
-        seen: set[str] = set()
-        for step in self.steps:
-            if step.name in seen:
-                raise ValueError(f"two steps are named {step.name!r}; give each its own name")
-            for edge in (step.model, getattr(step, "reference", None)):
-                if edge is not None and edge not in makers:
-                    allowed = ", ".join(sorted(makers)) or "none"
-                    raise ValueError(
-                        f"step {step.name!r} names {edge!r}; earlier steps that make a model: {allowed}"
-                    )
-            seen.add(step.name)
-            if step.kind in MODEL_MAKERS:
-                makers.add(step.name)
+        check(self.steps, frozenset(map(str, MODEL_MAKERS)))
         return self

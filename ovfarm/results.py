@@ -1,11 +1,12 @@
 """What steps find out: measurements with their conditions, progress, and the files they made."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
-from ovfarm.shapes import Digest, Document, FileName
+from ovfarm.shapes import Digest, Document, FileName, Name
 
 
 class Unit(StrEnum):
@@ -37,6 +38,8 @@ class Conditions(Document):
     batch: int | None = None
     threads: int | None = None
     streams: int | None = None
+    hint: str = ""
+    requests: int | None = None
     samples: int | None = None
     load_average: float | None = None
     emulated: bool = False
@@ -75,6 +78,11 @@ class Note(Document):
     message: str = Field(max_length=1000)
 
 
+def stopped(notes: Iterable[Note]) -> bool:
+    """Tell by its notes whether a step did nothing because of a gate."""
+    return any(note.code in {"not_reached", "not_needed"} for note in notes)
+
+
 class Port(Document):
     """An input or an output of a model: its name, its shape as OpenVINO writes it, its element type.
 
@@ -88,12 +96,58 @@ class Port(Document):
     network: str = Field(default="", max_length=200)
 
 
+class Gate(Document):
+    """What a gate found (``gate.json``): ``value`` is the drop of ``metric``, ``bound`` the most allowed.
+
+    Behind a gate that did not pass, a step leaves one of its own: ``not_reached``, or ``not_needed``
+    where it was to be done only if the other failed.
+    """
+
+    passed: bool
+    not_reached: bool = False
+    not_needed: bool = False
+    metric: Literal["accuracy", "agreement", "cosine_distance"] | None = None
+    value: float | None = None
+    bound: float | None = None
+    words: str = Field(max_length=1000)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was measured and the drop was too large."""
+        return not (self.passed or self.not_reached or self.not_needed)
+
+
+class Judged(Document):
+    """A candidate: the name of its ``evaluate`` step, and the gate of each target."""
+
+    name: Name
+    gates: tuple[Gate, ...] = Field(min_length=1)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passed on every target."""
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def not_needed(self) -> bool:
+        """Whether nobody had to ask."""
+        return all(gate.not_needed for gate in self.gates)
+
+
+class Chosen(Document):
+    """What a choice came to: the gate whose model was taken, or None for the reference; and all gates."""
+
+    gate: Name | None
+    judged: tuple[Judged, ...]
+
+
 class StepResult(Document):
     """What a step returns; the files that it wrote are collected by the parent.
 
-    ``canonical_digest`` is the meaning of the model it made (names of generated layers left out), by
-    which later steps are keyed; ``element_types`` counts the constants of that model by type. ``ports``
-    are those of the model as it was uploaded, from the step that read it.
+    ``canonical_digest`` is the meaning of the model it made (names of generated layers left out) or of
+    the gate, by which later steps are keyed; ``element_types`` counts the constants of that model by
+    type. ``ports`` are those of the model as it was uploaded, from the step that read it. ``chosen``
+    is what a choice took.
     """
 
     measurements: tuple[Measurement, ...] = ()
@@ -102,6 +156,7 @@ class StepResult(Document):
     canonical_digest: Digest | None = None
     element_types: dict[str, int] = {}
     ports: tuple[Port, ...] = Field(default=(), max_length=10_000)
+    chosen: Chosen | None = None
 
 
 def emulated(result: StepResult) -> StepResult:

@@ -121,7 +121,9 @@ class AdvancedQuantization(Document):
 class AccuracyControl(Document):
     """Give layers back to floating point until accuracy drops by no more than ``max_drop``.
 
-    ``drop_type`` says whether that is a difference of accuracies or a share of the reference's.
+    ``drop_type`` says whether that is a difference of accuracies or a share of the reference's. Unless
+    it is ``strict``, a drop that cannot be kept is a note and not a failure, and where the data has no
+    labels the original model's own answers stand for them.
     """
 
     max_drop: float = Field(default=0.01, ge=0, lt=1)
@@ -130,6 +132,7 @@ class AccuracyControl(Document):
     ranking_subset_size: Annotated[int, Field(ge=1)] | None = None
     tune_hyperparams: bool = False
     restore_mode: Literal["activations_and_weights", "only_activations"] = "activations_and_weights"
+    strict: bool = True
 
 
 class Awq(Document):

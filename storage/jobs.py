@@ -11,8 +11,9 @@ from ovfarm.errors import Conflict, InvalidInput, NotFound
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device
 from ovfarm.jobs import JobSpec, JobView
-from ovfarm.plan import Edge, PlannedStep, SourceModel, plan, resolve
+from ovfarm.plan import Edge, PlannedStep, SourceModel, plan
 from ovfarm.policy import ESTIMATE_S
+from ovfarm.resolution import resolve
 from ovfarm.shapes import public_id
 from ovfarm.states import JOB_ENDED, JobEvent, JobState, StepState, job_sources, job_target
 from storage import catalog
@@ -79,7 +80,7 @@ def _origin(session: Session, team: UUID, spec: JobSpec) -> SourceModel:
         view = catalog.model(session, team, spec.model)
     except NotFound:
         return SourceModel()
-    return SourceModel(view.manifest.size, view.format, view.source)
+    return SourceModel(view.manifest.size, view.format, view.source, view.ports)
 
 
 def _check_references(session: Session, team: UUID, spec: JobSpec) -> None:

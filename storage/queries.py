@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from ovfarm.errors import Conflict, NotFound
 from ovfarm.jobs import ArtifactView, JobResult, JobSummary, JobView, StepOutcome
 from ovfarm.recipes import Kind
-from ovfarm.results import StepResult
+from ovfarm.results import StepResult, stopped
 from ovfarm.shapes import public_id
 from ovfarm.states import JOB_ENDED, JobState, StepState
 from storage.tables import Artifact, Job, Step, StepEdge
@@ -92,13 +92,17 @@ def result(session: Session, team: UUID, job_id: UUID) -> JobResult:
         )
     )
     models = _models(session, job_id)
-    packages = [step.artifact_id for step, _ in steps if step.kind is Kind.PACKAGE]
+    packages = [step.artifact_id for step, _ in steps if step.kind is Kind.PACKAGE and not _stopped(step)]
     return JobResult(
         id=row.id,
         steps=tuple(_outcome(step, made, models.get(step.id)) for step, made in steps),
         package=packages[-1] if packages else None,
         seconds=(row.finished_at - row.created_at).total_seconds(),
     )
+
+
+def _stopped(step: Step) -> bool:
+    return step.result is not None and stopped(step.result.notes)
 
 
 def _models(session: Session, job_id: UUID) -> dict[UUID, str]:
@@ -124,6 +128,7 @@ def _outcome(step: Step, made: Artifact | None, model: str | None) -> StepOutcom
         verdict=found.verdict,
         notes=found.notes,
         element_types=found.element_types,
+        chosen=found.chosen,
         artifact=step.artifact_id,
         artifact_bytes=made.manifest.size if made else None,
     )

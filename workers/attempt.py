@@ -27,7 +27,7 @@ from workers.lease import Lease, Stop
 from workers.outputs import collect, describe, upload
 from workers.persist import persist
 from workers.protocol import StepFailed
-from workers.request import RECIPE, recipe_digest, step_request
+from workers.request import key_inputs, step_request
 from workers.workplace import Workplace
 
 log = structlog.get_logger()
@@ -72,10 +72,7 @@ class Attempt:
 
     def _leads(self, ins: tuple[Input, ...]) -> bool:
         """Work out the step's key and tell whether the work has to be done here and now."""
-        digests = {given.role: given.canonical_digest for given in ins}
-        if self._claim.lineage:
-            digests[RECIPE] = recipe_digest(self._claim)
-        self._key = step_key(self._claim.params, digests, self._place.node.offer)
+        self._key = step_key(self._claim.params, key_inputs(self._claim, ins), self._place.node.offer)
         if self._claim.cache is Cache.OFF:
             return True
         with self._place.database.write() as session:

@@ -34,6 +34,10 @@ class _Step(Protocol):
     def run(self, params: object, bench: Bench) -> StepResult: ...
 
 
+class _Gates(Protocol):
+    def stopped(self, params: object, bench: Bench) -> StepResult | None: ...
+
+
 class _Inventory(Protocol):
     def offer(self, openvino_device: str) -> Offer: ...
 
@@ -70,7 +74,8 @@ def _reply(request: ChildRequest, say: Say) -> ResultFrame | InventoryFrame | Es
         openvino_device=request.openvino_device,
         threads=request.threads,
     )
-    return ResultFrame(result=step.run(request.params, bench))
+    gates: _Gates = _module("workers.kit.gates")
+    return ResultFrame(result=gates.stopped(request.params, bench) or step.run(request.params, bench))
 
 
 def _module(name: str):  # type: ignore[no-untyped-def] # noqa: ANN202 - a module is what it has

@@ -1,27 +1,45 @@
 """From a claim to what the child is asked: folders laid out, limits worked out."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from ovfarm import gates
 from ovfarm.hardware import SandboxLevel
-from ovfarm.keys import digest_of
-from ovfarm.recipes import StepParams
+from ovfarm.keys import digest_of, manifest_digest
+from ovfarm.recipes import Kind, StepParams
 from storage.claims import Claim
 from storage.inputs import Input
 from workers.inputs import lay_out
 from workers.protocol import ChildLimits, StepRequest
 from workers.workplace import Workplace
 
-RECIPE = "recipe"
+RECIPE, CHOSEN = "recipe", "chosen"
 _GRACE_CPU_S = 10
 _LINEAGE: TypeAdapter[tuple[StepParams, ...]] = TypeAdapter(tuple[StepParams, ...])
 
 
-def recipe_digest(claim: Claim) -> str:
-    """Return the digest of the recipe that made the model of a package."""
-    return digest_of(_LINEAGE.dump_python(claim.lineage, mode="json"))
+def key_inputs(claim: Claim, ins: Iterable[Input]) -> dict[str, str]:
+    """Return what a step's key knows of its inputs: the canonical digest of each, by role.
+
+    A gate that lets the step begin is left out, because the work is then the same as without it; one
+    that stops it, or that a choice tells of, counts with every word. A package also names what was
+    chosen, which the model's own digest does not say.
+    """
+    digests: dict[str, str] = {}
+    for given in ins:
+        if not gates.is_gate(given.role):
+            digests[given.role] = given.canonical_digest
+        elif claim.params.kind is Kind.CHOOSE or not gates.is_open(given.role, given.canonical_digest):
+            named = gates.named_gate(claim.params, given.role)
+            digests[given.role] = digest_of([manifest_digest(given.manifest), named])
+        if claim.params.kind is Kind.PACKAGE and (chosen := given.manifest.files.get(gates.CHOSEN_FILE)):
+            digests[CHOSEN] = chosen.digest
+    if claim.lineage:
+        digests[RECIPE] = digest_of(_LINEAGE.dump_python(claim.lineage, mode="json"))
+    return digests
 
 
 def step_request(place: Workplace, claim: Claim, ins: tuple[Input, ...], folder: Path) -> StepRequest:

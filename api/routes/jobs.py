@@ -10,8 +10,9 @@ from api import pages, problems
 from api.deps import At, Reading, Team
 from ovfarm.errors import InvalidInput
 from ovfarm.jobs import ArtifactView, JobPage, JobResult, JobSpec, JobView, Why
-from ovfarm.plan import PlannedStep, plan, resolve
+from ovfarm.plan import PlannedStep, plan
 from ovfarm.recipes import Kind, Recipe
+from ovfarm.resolution import resolve
 from ovfarm.settings import Settings
 from ovfarm.shapes import Document, JobId, public_id
 from ovfarm.states import JobState

@@ -135,7 +135,12 @@ def download(
 
 
 def _without_package(result: JobResult) -> NotFound:
-    made = any(step.kind is Kind.PACKAGE for step in result.steps)
+    made = [step for step in result.steps if step.kind is Kind.PACKAGE]
+    if made and made[-1].stopped:
+        return NotFound(
+            f"the job made no package: {made[-1].notes[0].message}",
+            hint="allow a larger max_drop, or end the recipe with choose and package",
+        )
     if made:
         return NotFound(
             "the job's package is gone: an operator let old results go",

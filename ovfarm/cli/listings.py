@@ -38,9 +38,17 @@ def recipes_ls(*, common: Common = COMMON) -> None:
 
 
 @recipes.command(name="show")
-def recipes_show(name: str, *, common: Common = COMMON) -> None:
-    """Show one recipe with the JSON Schema of its steps' parameters."""
-    body = common.client().recipe(name)
+def recipes_show(
+    name: str, *, target: Annotated[tuple[str, ...], Parameter(negative=())] = (), common: Common = COMMON
+) -> None:
+    """Show one recipe with the JSON Schema of its steps' parameters.
+
+    Parameters
+    ----------
+    target
+        Show it as it is for a job with this target: cpu, gpu, npu or auto; several are possible.
+    """
+    body = common.client().recipe(name, target)
     if common.json:
         put(body.decode())
         return

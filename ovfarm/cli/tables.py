@@ -39,14 +39,25 @@ def variants(result: JobResult) -> list[Variant]:
     """Return a line for each model that the job made; the reference has one for each precision."""
     bench = benchmark(result)
     lines: list[Variant] = []
-    for maker in (step for step in result.steps if step.kind in MODEL_MAKERS):
-        judged = [s for s in result.steps if s.kind is Kind.EVALUATE and s.model == maker.name]
+    for maker in (step for step in result.steps if step.kind in MODEL_MAKERS and not step.stopped):
+        judged = [s for s in result.steps if s.kind is Kind.EVALUATE and s.model == _judged(maker, result)]
         accuracy = find(judged[-1] if judged else None, "accuracy")
         candidate = bench is not None and bench.model == maker.name
         arms = [(maker.name, CANDIDATE)] if candidate else _reference_arms(maker, result)
         for name, arm in arms:
             lines.append(Variant(name, accuracy, find(bench, "latency", arm), maker.artifact_bytes))
     return lines
+
+
+def _judged(maker: StepOutcome, result: JobResult) -> str | None:
+    """Return the name of the model that was judged: of a choice, the one that it took."""
+    if maker.chosen is None:
+        return maker.name
+    if maker.chosen.gate is None:
+        return next((step.name for step in result.steps if step.kind is Kind.CONVERT), None)
+    # With several targets each has its own evaluation: evaluate@cpu, evaluate@gpu.
+    named = (step for step in result.steps if step.name.partition("@")[0] == maker.chosen.gate)
+    return next((step.model for step in named), None)
 
 
 def _reference_arms(maker: StepOutcome, result: JobResult) -> list[tuple[str, str]]:

@@ -2,10 +2,11 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from pydantic import TypeAdapter
@@ -99,9 +100,10 @@ class Client:
         """Return the recipes that have a name."""
         return _RECIPES.validate_json(self.transport.send("GET", "/v1/recipes").content)
 
-    def recipe(self, name: str) -> bytes:
-        """Return one recipe with the schema of its parameters, as JSON."""
-        return self.transport.send("GET", f"/v1/recipes/{name}").content
+    def recipe(self, name: str, targets: Iterable[str] = ()) -> bytes:
+        """Return one recipe with the schema of its parameters, as it is for these devices, as JSON."""
+        query = "&".join(f"target={quote(target, safe='')}" for target in targets)
+        return self.transport.send("GET", f"/v1/recipes/{name}?{query}".rstrip("?")).content
 
     def nodes(self) -> tuple[NodeView, ...]:
         """Return the nodes of the pool."""

@@ -183,9 +183,23 @@ def test_recipes_carry_the_schema_of_their_parameters(http: httpx.Client) -> Non
         "int8-weights",
         "int4",
         "int4-quality",
+        "ladder",
     ]
     shown = http.get("/v1/recipes/int8").json()
     assert shown["parameters"]["quantize"]["properties"]["subset_size"]["minimum"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "device"), [("", "any"), ("?target=npu", "npu"), ("?target=npu&target=cpu", "any")]
+)
+def test_a_recipe_is_shown_as_it_is_for_its_targets(http: httpx.Client, query: str, device: str) -> None:
+    steps = {step["name"]: step for step in http.get(f"/v1/recipes/int8{query}").json()["recipe"]["steps"]}
+    assert steps["quantize"]["target_device"] == device
+    assert steps["convert"]["require_static"] is ("npu" in query)
+    refused = http.get("/v1/recipes/int8?target=vpu")
+    assert refused.status_code == 422
+    assert "npu" in refused.json()["detail"]
+    assert http.get("/v1/recipes/int9?target=npu").status_code == 404
 
 
 def test_health(http: httpx.Client) -> None:

@@ -104,6 +104,9 @@ def test_listings(cli: Cli) -> None:
     assert "int8-weights" in cli("recipes", "ls").stdout
     assert json.loads(cli("recipes", "show", "int8", "--json").stdout)["parameters"]
     assert "quantize" in cli("recipes", "show", "int8").stdout
+    shown = json.loads(cli("recipes", "show", "int8", "--target", "npu", "--json").stdout)["recipe"]
+    assert [step["require_static"] for step in shown["steps"] if step["kind"] == "convert"] == [True]
+    assert "npu" in cli("recipes", "show", "int8", "--target", "vpu", code=Exit.USAGE).stderr
     nodes = json.loads(cli("nodes", "ls", "--json").stdout)
     assert nodes[0]["offer"]["device"] == "cpu"
     assert "online" in cli("nodes", "ls").stdout

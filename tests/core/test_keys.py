@@ -52,8 +52,8 @@ def test_place_counts_only_where_it_changes_the_outcome() -> None:
 @pytest.mark.parametrize(
     ("params", "golden"),
     [
-        (Convert(), "68135c1411531028536c1113a7d3201b16789d445870fb0ef326f4bb0a81e3d1"),
-        (Quantize(), "55605d9f8d4b1e7e9924f086c29052e2a7bacba10cb32f2000dd4cf48fe2a35f"),
+        (Convert(), "291ae1ebc152d0924542a4088509415c85dda5018fbb814812a527a3797bcca8"),
+        (Quantize(), "f70387b5ab3b85f1342accfd23eee695c4a71fa85c52fedac11362d67aa0f2a9"),
     ],
 )
 def test_keys_stay_what_they_were(params: StepParams, golden: str) -> None:

@@ -6,9 +6,10 @@ from pydantic import JsonValue, ValidationError
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Device, Need
 from ovfarm.jobs import DataRef, JobData, JobSpec, Limits, Part
-from ovfarm.plan import Edge, SourceModel, plan, resolve
+from ovfarm.plan import Edge, SourceModel, plan
 from ovfarm.presets import PRESETS
 from ovfarm.recipes import Compress, Convert, Evaluate, Kind, Package, Probe, Quantize, Recipe
+from ovfarm.resolution import resolve
 
 MODEL, DATA = UUID(int=1), UUID(int=2)
 HALVES = JobData(

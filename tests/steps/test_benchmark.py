@@ -40,6 +40,29 @@ def test_three_arms_with_intervals_and_samples(model: Path, bench: Benches) -> N
     assert {"latency_p90", "latency_p95", "latency_p99", "compile_time", "load_time", "peak_memory"} <= names
 
 
+def test_throughput_keeps_several_requests_in_flight(model: Path, bench: Benches) -> None:
+    params = QUICK.model_copy(update={"hint": "throughput"})
+    result = benchmark.run(params, bench(model=model, reference=model))
+    for found in (m for m in result.measurements if m.name == "throughput"):
+        assert found.conditions.hint == "throughput"
+        assert found.conditions.batch == 8
+        assert found.conditions.requests == int(
+            found.conditions.properties["OPTIMAL_NUMBER_OF_INFER_REQUESTS"]
+        )
+        assert str(found.conditions.streams) == found.conditions.properties["NUM_STREAMS"]
+        assert 0 < (found.ci_low or 0) <= found.value <= (found.ci_high or 0)
+    own = benchmark.run(
+        QUICK.model_copy(update={"hint": "throughput", "batch": 4}), bench(model=model, reference=model)
+    )
+    assert {m.conditions.batch for m in own.measurements if m.name == "throughput"} == {4}
+
+
+def test_the_default_hint_is_none(model: Path, bench: Benches) -> None:
+    result = benchmark.run(QUICK.model_copy(update={"hint": "default"}), bench(model=model, reference=model))
+    latency = next(m for m in result.measurements if m.name == "latency")
+    assert (latency.conditions.requests, latency.conditions.batch) == (1, 1)
+
+
 def test_a_thousand_times_smaller_model_is_faster_and_the_other_way_round(
     model: Path, large: Path, bench: Benches
 ) -> None:

@@ -242,3 +242,16 @@ def test_what_does_not_fit_the_model_is_refused(
 def test_what_makes_no_sense_is_refused_before_the_job(asked: dict[str, object], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Convert.model_validate(asked)
+
+
+def test_a_target_that_wants_bounds_refuses_what_has_none(model: Path, bench: Benches) -> None:
+    made = bench(model=model)
+    with pytest.raises(StepFailed, match=r"with bounds only, and this model has x \[\?,16\]") as caught:
+        convert.run(Convert(name="mine", require_static=True), made)
+    assert caught.value.failure.code is FailureCode.DYNAMIC_SHAPE
+    assert "--set mine.shapes.x=[1,16]" in str(caught.value.failure.hint)
+    assert not list(made.outputs.iterdir()), "it was refused before anything was written"
+    for shape in ((1, 16), ("1..8", 16)):
+        bounded = bench(model=model)
+        convert.run(Convert.model_validate({"require_static": True, "shapes": {"x": shape}}), bounded)
+        assert (bounded.outputs / "model.xml").exists()

@@ -20,40 +20,66 @@ _MIN_PER_BLOCK = 3
 
 @dataclass(slots=True)
 class Arm:
-    """One compiled model with its input, and its samples by round: nanoseconds of each inference."""
+    """One compiled model with its input, and its samples by round: nanoseconds of each inference.
+
+    With one request in the queue inferences follow each other; with several they are in flight at once.
+    ``paces`` has, by round, the milliseconds per inference by which arms are compared: the median of a
+    lone request, or a block's whole time by its number of inferences.
+    """
 
     name: str
     compiled: ov.CompiledModel
-    request: ov.InferRequest
+    queue: ov.AsyncInferQueue
     feed: data.Feed
     load_s: float
     compile_s: float
     stateful: bool = False
     per_block: int = _MIN_PER_BLOCK
     rounds: list[list[int]] = field(default_factory=list)
+    paces: list[float] = field(default_factory=list)
+
+    @property
+    def requests(self) -> int:
+        """How many requests are in flight at once."""
+        return len(self.queue)
 
     def warm_up(self) -> None:
         """Run until caches and clocks have settled, then fix how many inferences fill a block."""
         end = time.perf_counter() + _WARM_UP_S
-        took: list[int] = []
-        while time.perf_counter() < end or len(took) < _MIN_PER_BLOCK:
-            took.append(self._once())
-        self.per_block = max(_MIN_PER_BLOCK, round(_BLOCK_S * 1e9 / float(np.median(took))))
+        paces: list[float] = []
+        while time.perf_counter() < end or len(paces) < _MIN_PER_BLOCK:
+            paces.append(self._timed(self.requests)[1])
+        self.per_block = max(_MIN_PER_BLOCK * self.requests, round(_BLOCK_S * 1e3 / float(np.median(paces))))
 
     def block(self) -> None:
         """Time one block."""
-        self.rounds.append([self._once() for _ in range(self.per_block)])
+        samples, pace = self._timed(self.per_block)
+        self.rounds.append(samples)
+        self.paces.append(pace)
+
+    def _timed(self, count: int) -> tuple[list[int], float]:
+        """Return the nanoseconds of each of ``count`` inferences, and the pace in milliseconds."""
+        if self.requests == 1:
+            samples = [self._once() for _ in range(count)]
+            return samples, float(np.median(samples)) / 1e6
+        samples = []
+        self.queue.set_callback(lambda request, _: samples.append(round(request.latency * 1e6)))
+        began = time.perf_counter_ns()
+        for _ in range(count):
+            self.queue.start_async(self.feed, share_inputs=True)
+        self.queue.wait_all()
+        return samples, (time.perf_counter_ns() - began) / count / 1e6
 
     def _once(self) -> int:
         if self.stateful:
-            self.request.reset_state()
+            self.queue[0].reset_state()
         began = time.perf_counter_ns()
-        self.request.infer(self.feed, share_inputs=True)
+        self.queue[0].infer(self.feed, share_inputs=True)
         return time.perf_counter_ns() - began
 
     @property
     def block_medians(self) -> list[float]:
-        """The median of each block, in milliseconds."""
+        """The median latency of each block, in milliseconds."""
         return [float(np.median(block)) / 1e6 for block in self.rounds]
 
     def conditions(self, batch: int) -> Conditions:
@@ -65,6 +91,8 @@ class Arm:
             batch=batch,
             threads=_number(told.get("INFERENCE_NUM_THREADS")),
             streams=_number(told.get("NUM_STREAMS")),
+            hint=told.get("PERFORMANCE_HINT", "").lower(),
+            requests=self.requests,
             samples=sum(len(block) for block in self.rounds),
             load_average=os.getloadavg()[0],
             properties=told,
@@ -82,16 +110,31 @@ def network(bench: Bench, role: str, name: str) -> ov.Model:
     return ir.read_file(folder / path) if path else ir.read(folder)
 
 
-def build(name: str, role: str, bench: Bench, part: str, feed: data.Feed, *, pin_f32: bool) -> Arm:
-    """Load and compile one arm for latency, the network ``part`` of the model; times in seconds."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What every arm is given: a network by name, one batch of inputs, and a performance hint."""
+
+    network: str
+    feed: data.Feed
+    hint: str
+
+
+def build(name: str, role: str, bench: Bench, load: Load, *, pin_f32: bool) -> Arm:
+    """Load and compile one arm; times in seconds.
+
+    Under ``throughput`` it has as many requests in flight as the device asks for, else one.
+    """
     began = time.perf_counter()
-    model = network(bench, role, part)
+    model = network(bench, role, load.network)
+    hint = load.hint
     loaded = time.perf_counter()
-    compiled = device.compiled(model, bench, pin_f32=pin_f32, PERFORMANCE_HINT="LATENCY")
+    asked = {} if hint == "default" else {"PERFORMANCE_HINT": hint.upper()}
+    compiled = device.compiled(model, bench, pin_f32=pin_f32, **asked)
     done = time.perf_counter()
-    request = compiled.create_infer_request()
-    stateful = bool(request.query_state())
-    return Arm(name, compiled, request, feed, loaded - began, done - loaded, stateful)
+    wanted = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") if hint == "throughput" else 1
+    queue = ov.AsyncInferQueue(compiled, wanted)
+    stateful = bool(queue[0].query_state())
+    return Arm(name, compiled, queue, load.feed, loaded - began, done - loaded, stateful)
 
 
 class Schedule:

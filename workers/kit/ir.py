@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.gates import CHOSEN_FILE
 from workers.kit import complexity, graph, networks
 from workers.protocol import StepFailed, failed
 
@@ -161,19 +162,18 @@ def quantized(model: ov.Model) -> bool:
 
 def canonical_digest(folder: Path) -> str:
     """Return the sha256 of what a folder of IR means: of its one network, or of all that is in it."""
-    files = {
-        path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
-    }
-    networks = {name: path for name, path in files.items() if path.suffix == ".xml"}
-    if len(files) == 2 and len(networks) == 1:
-        return _canonical(next(iter(networks.values())))
-    weights = {name.removesuffix(".xml") + ".bin" for name in networks}
-    found = hashlib.sha256()
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != CHOSEN_FILE)
+    files = {path.relative_to(folder).as_posix(): path for path in found}
+    graphs = {name: path for name, path in files.items() if path.suffix == ".xml"}
+    if len(files) == 2 and len(graphs) == 1:
+        return _canonical(next(iter(graphs.values())))
+    weights = {name.removesuffix(".xml") + ".bin" for name in graphs}
+    whole = hashlib.sha256()
     for name, path in files.items():
         if name not in weights:
-            digest = _canonical(path) if name in networks else hashlib.sha256(path.read_bytes()).hexdigest()
-            found.update(f"{name}\0{digest}\n".encode())
-    return found.hexdigest()
+            digest = _canonical(path) if name in graphs else hashlib.sha256(path.read_bytes()).hexdigest()
+            whole.update(f"{name}\0{digest}\n".encode())
+    return whole.hexdigest()
 
 
 def _canonical(xml: Path) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.gates import CHOSEN_FILE
 from workers.protocol import failed
 
 ALONE = "model"
@@ -72,6 +73,7 @@ def generates(name: str) -> bool:
 def carry(source: Path, target: Path) -> None:
     """Copy what goes with the networks: tokenizers, configuration, templates."""
     left = {file for path in networks(source).values() for file in (path, path.with_suffix(".bin"))}
+    left.add(Path(CHOSEN_FILE))
     copy(source, target, left)
 
 

@@ -6,18 +6,21 @@ import numpy as np
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.gates import digest
+from ovfarm.recipes import Evaluate
 from ovfarm.results import Conditions, Measurement, Note, StepResult, Unit
-from workers.kit import device, graph, ir, networks, stats, synthetic
+from workers.kit import device, gates, graph, ir, judging, networks, stats, synthetic
 from workers.kit.data import Array, Feed
 from workers.protocol import Bench, failed
 
 _FEEDS = 4
 
 
-def evaluated(bench: Bench, *, pin_f32: bool) -> StepResult:
+def evaluated(params: Evaluate, bench: Bench) -> StepResult:
     """Return each network's distance to its counterpart in the reference; raises StepFailed.
 
-    The cosine distance is 1 - cos of an output as one row, averaged over the inputs that were made up.
+    The cosine distance is 1 - cos of an output as one row, averaged over the inputs that were made up;
+    that of the worst network is what a gate judges.
     """
     mine, theirs = (networks.networks(bench.inputs[role]) for role in ("model", "reference"))
     if mine.keys() != theirs.keys():
@@ -29,13 +32,22 @@ def evaluated(bench: Bench, *, pin_f32: bool) -> StepResult:
     found: list[Measurement] = []
     for done, name in enumerate(mine):
         bench.report("evaluate", done, len(mine))
-        found += _compared(bench, name, pin_f32=pin_f32)
+        found += _compared(bench, name, pin_f32=params.precision == "f32")
     bench.report("evaluate", len(mine), len(mine))
     note = Note(
         code="random_data",
         message=f"the {len(mine)} networks were compared one by one on {_FEEDS} made-up inputs each",
     )
-    return StepResult(measurements=(*_worst(found), *found), notes=(note,))
+    worst = tuple(_worst(found))
+    if params.max_drop is None:
+        return StepResult(measurements=(*worst, *found), notes=(note,))
+    gate = judging.judged_by_distance(worst[0], params.max_drop)
+    gates.write(gate, bench.outputs)
+    return StepResult(
+        measurements=(*worst, judging.drop(gate, worst[0].conditions), *found),
+        notes=(note, judging.note(gate)),
+        canonical_digest=digest(gate),
+    )
 
 
 def _compared(bench: Bench, name: str, *, pin_f32: bool) -> Iterator[Measurement]:

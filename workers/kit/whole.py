@@ -21,10 +21,15 @@ class Written:
     element_types: Counter[str] = field(default_factory=Counter)
     ports: list[Port] = field(default_factory=list)
 
+    @property
+    def digest(self) -> str:
+        """What the model means, by which later steps know it."""
+        return ir.canonical_digest(self.folder)
+
     def result(self) -> StepResult:
         """Return what a step says of the model that it has written."""
         return StepResult(
-            canonical_digest=ir.canonical_digest(self.folder),
+            canonical_digest=self.digest,
             element_types=dict(sorted(self.element_types.items())),
         )
 

@@ -18,29 +18,32 @@ SAMPLES = "samples.json"
 _MIN_ROUNDS = 12
 _LOOK_EVERY = 6
 _BUSY_LOAD = 1.5
+# For a model that takes any batch, when none was asked for.
+_BATCH = {"latency": 1, "default": 1, "throughput": 8}
 
 
 def run(params: Benchmark, bench: Bench) -> StepResult:
     """Return latencies in ms, speed-ups as ratios with 95 % intervals, and a verdict; raises StepFailed.
 
     The arms are the reference pinned to f32, the reference at the device's default precision, and the
-    candidate at the default. Rounds go on until both ratios are known to ``half_width`` or the time
-    budget (in seconds, warm-up included) is over. The verdict is on the ratio to the *default* arm:
-    what a user would have without the optimisation.
+    candidate at the default, all under ``params.hint``; under ``throughput`` they are compared by
+    inferences per second, else by latency. Rounds go on until both ratios are known to ``half_width``
+    or the time budget (in seconds, warm-up included) is over. The verdict is on the ratio to the
+    *default* arm: what a user would have without the optimisation.
     """
     began = time.monotonic()
     network = networks.principal(bench.inputs["model"])
     model = arms.network(bench, "model", network)
     if network == networks.ALONE:
         graph.check_inputs(model)
-    batch = data.batch_size(model, params.batch or 1)
+    batch = data.batch_size(model, params.batch or _BATCH[params.hint])
     _check_batch(params, batch)
-    feed = _feed(params, bench, model, batch)
+    load = arms.Load(network, _feed(params, bench, model, batch), params.hint)
     bench.report("compile", 0, 3)
     built = [
-        arms.build(REFERENCE_F32, "reference", bench, network, feed, pin_f32=True),
-        arms.build(REFERENCE_DEFAULT, "reference", bench, network, feed, pin_f32=False),
-        arms.build(CANDIDATE, "model", bench, network, feed, pin_f32=False),
+        arms.build(REFERENCE_F32, "reference", bench, load, pin_f32=True),
+        arms.build(REFERENCE_DEFAULT, "reference", bench, load, pin_f32=False),
+        arms.build(CANDIDATE, "model", bench, load, pin_f32=False),
     ]
     _measure(params, bench, built, began)
     _keep(built, bench)
@@ -95,7 +98,7 @@ def _measure(params: Benchmark, bench: Bench, built: list[Arm], began: float) ->
 
 
 def _expected_rounds(built: list[Arm], seconds: float) -> int:
-    a_round = sum(arm.per_block * arm.block_medians[-1] if arm.rounds else 20.0 for arm in built) / 1e3
+    a_round = sum(arm.per_block * arm.paces[-1] if arm.paces else 20.0 for arm in built) / 1e3
     return max(_MIN_ROUNDS, int(seconds / a_round))
 
 
@@ -104,10 +107,10 @@ def _known(params: Benchmark, built: list[Arm]) -> bool:
 
 
 def _ratios(params: Benchmark, built: list[Arm]) -> dict[str, stats.Interval]:
-    medians = {arm.name: arm.block_medians for arm in built}
-    rows = stats.resampled(len(medians[CANDIDATE]), params.seed)
+    paces = {arm.name: arm.paces for arm in built}
+    rows = stats.resampled(len(paces[CANDIDATE]), params.seed)
     return {
-        name: stats.ratio_interval(medians[name], medians[CANDIDATE], rows)
+        name: stats.ratio_interval(paces[name], paces[CANDIDATE], rows)
         for name in (REFERENCE_F32, REFERENCE_DEFAULT)
     }
 
@@ -133,7 +136,8 @@ def _result(params: Benchmark, built: list[Arm], batch: int) -> StepResult:
         for name, ratio in ratios.items()
     ]
     for arm in built:
-        found += _latencies(arm, stats.median_interval(arm.block_medians, rows), batch)
+        median, pace = (stats.median_interval(by_round, rows) for by_round in (arm.block_medians, arm.paces))
+        found += _latencies(arm, median, pace, batch)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     found.append(Measurement(name="peak_memory", subject="child", value=peak, unit=Unit.BYTES))
     return StepResult(
@@ -143,7 +147,7 @@ def _result(params: Benchmark, built: list[Arm], batch: int) -> StepResult:
     )
 
 
-def _latencies(arm: Arm, median: stats.Interval, batch: int) -> list[Measurement]:
+def _latencies(arm: Arm, median: stats.Interval, pace: stats.Interval, batch: int) -> list[Measurement]:
     conditions = arm.conditions(batch)
     samples = [nanoseconds / 1e6 for block in arm.rounds for nanoseconds in block]
     percentiles = stats.percentiles(samples, (90, 95, 99))
@@ -156,7 +160,9 @@ def _latencies(arm: Arm, median: stats.Interval, batch: int) -> list[Measurement
             update={"ci_low": median.low, "ci_high": median.high, "samples": SAMPLES}
         ),
         *(measured(f"latency_p{rank}", value) for rank, value in percentiles.items()),
-        measured("throughput", batch * 1e3 / median.value, Unit.PER_SECOND),
+        measured("throughput", batch * 1e3 / pace.value, Unit.PER_SECOND).model_copy(
+            update={"ci_low": batch * 1e3 / pace.high, "ci_high": batch * 1e3 / pace.low}
+        ),
         measured("load_time", arm.load_s, Unit.SECONDS),
         measured("compile_time", arm.compile_s, Unit.SECONDS),
     ]

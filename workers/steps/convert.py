@@ -5,10 +5,11 @@ from pathlib import Path
 
 import openvino as ov
 
+from ovfarm import bounds
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
-from ovfarm.results import Measurement, Note, StepResult, Unit
-from workers.kit import halves, ir, networks, shaping, whole
+from ovfarm.results import Measurement, Note, Port, StepResult, Unit
+from workers.kit import graph, halves, ir, networks, shaping, whole
 from workers.protocol import READING, Bench, failed
 
 _TEXT = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "vocab.json")
@@ -65,12 +66,14 @@ def _exported(params: Convert, source: Path, target: Path) -> tuple[Note, ...]:
 
 def _changes(params: Convert) -> bool:
     """Tell whether anything is left to do after an export, which has chosen FP32 or FP16 itself."""
-    return bool(params.shapes or params.preprocessing or params.weights == "bf16")
+    return bool(params.shapes or params.preprocessing or params.require_static or params.weights == "bf16")
 
 
 def _changed(params: Convert, model: ov.Model) -> ov.Model:
     shaping.reshape(model, params.shapes)
     model = shaping.preprocess(model, params.preprocessing)
+    if params.require_static:
+        _check_bounds(params, graph.ports(model))
     if params.weights == "bf16":
         halves.to_bf16(model)
     return model
@@ -79,6 +82,18 @@ def _changed(params: Convert, model: ov.Model) -> ov.Model:
 def _size(folder: Path) -> Measurement:
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Measurement(name="size", value=size, unit=Unit.BYTES)
+
+
+def _check_bounds(params: Convert, ports: tuple[Port, ...]) -> None:
+    found = [p for p in ports if p.direction == "input" and bounds.unbounded(p.shape)]
+    if found:
+        shapes = ", ".join(f"{port.name} {port.shape}" for port in found)
+        raise failed(
+            FailureClass.USER,
+            FailureCode.DYNAMIC_SHAPE,
+            f"the target compiles inputs with bounds only, and this model has {shapes}",
+            hint=bounds.hint((params.name, port) for port in found),
+        )
 
 
 def _notes(params: Convert, types: dict[str, int]) -> tuple[Note, ...]:

@@ -4,9 +4,10 @@ import numpy as np
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.gates import digest
 from ovfarm.recipes import Evaluate
 from ovfarm.results import Conditions, Measurement, Note, StepResult, Unit
-from workers.kit import data, device, graph, ir, networks, several, stats, synthetic
+from workers.kit import data, device, gates, graph, ir, judging, networks, several, stats, synthetic
 from workers.protocol import Bench, failed
 
 _BATCH = 32
@@ -18,20 +19,16 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
 
     Cosine distance is 1 - cos of the flattened outputs, averaged over rows (0 is equal); ``agreement``
     is the share of rows with the same top class. Both models compute in f32 unless told otherwise.
+    With ``params.max_drop`` a ``drop`` is measured against the reference, and ``gate.json`` says whether
+    that is too much; a gate that did not pass is no failure.
     """
     several_networks = len(networks.networks(bench.inputs["model"])) > 1
     if several_networks and "reference" in bench.inputs:
-        return several.evaluated(bench, pin_f32=params.precision == "f32")
+        return several.evaluated(params, bench)
     model = ir.read(bench.inputs["model"])
     graph.check_inputs(model)
     samples, notes = _samples(params, bench, model)
-    if samples.labels is None and "reference" not in bench.inputs:
-        raise failed(
-            FailureClass.USER,
-            FailureCode.LABELS_MISSING,
-            "there is nothing to compare with: no labels and no reference",
-            hint="add an array 'labels' to the dataset, or name a reference step",
-        )
+    _check_comparable(params, bench, samples)
     compiled = device.compiled(model, bench, pin_f32=params.precision == "f32")
     outputs = _outputs(compiled, samples, bench, "evaluate")
     conditions = Conditions(
@@ -42,10 +39,35 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
     found: list[Measurement] = []
     if samples.labels is not None:
         found.append(_accuracy(outputs, samples.labels, conditions))
-    if "reference" in bench.inputs:
-        reference = device.compiled(ir.read(bench.inputs["reference"]), bench, pin_f32=True)
-        found += _distances(outputs, _outputs(reference, samples, bench, "reference"), conditions)
-    return StepResult(measurements=tuple(found), notes=notes)
+    if "reference" not in bench.inputs:
+        return StepResult(measurements=tuple(found), notes=notes)
+    compared = device.compiled(ir.read(bench.inputs["reference"]), bench, pin_f32=True)
+    reference = _outputs(compared, samples, bench, "reference")
+    found += _distances(outputs, reference, conditions)
+    if params.max_drop is None:
+        return StepResult(measurements=tuple(found), notes=notes)
+    before = None if samples.labels is None else _accuracy(reference, samples.labels, conditions).value
+    gate = judging.judged(found, before, params.max_drop, conditions)
+    gates.write(gate, bench.outputs)
+    found.append(judging.drop(gate, conditions))
+    return StepResult(
+        measurements=tuple(found), notes=(*notes, judging.note(gate)), canonical_digest=digest(gate)
+    )
+
+
+def _check_comparable(params: Evaluate, bench: Bench, samples: data.Samples) -> None:
+    if "reference" in bench.inputs or (samples.labels is not None and params.max_drop is None):
+        return
+    raise failed(
+        FailureClass.USER,
+        FailureCode.LABELS_MISSING,
+        "there is nothing to compare with: no labels and no reference"
+        if params.max_drop is None
+        else "max_drop needs a reference to drop from, and there is none",
+        hint="add an array 'labels' to the dataset, or name a reference step"
+        if params.max_drop is None
+        else "name a reference step",
+    )
 
 
 def _samples(params: Evaluate, bench: Bench, model: ov.Model) -> tuple[data.Samples, tuple[Note, ...]]:

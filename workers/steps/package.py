@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from ovfarm.recipes import Package
-from ovfarm.results import Measurement, Port, StepResult, Unit
+from ovfarm.gates import CHOSEN_FILE
+from ovfarm.recipes import Kind, Package
+from ovfarm.results import Chosen, Measurement, Port, StepResult, Unit
 from workers.kit import ir, networks, whole
 from workers.kit.described import described
 from workers.protocol import Bench
@@ -62,13 +63,15 @@ def run(params: Package, bench: Bench) -> StepResult:
     source = bench.inputs["model"]
     about = whole.counted(source)
     bench.report("copy", 0, 2)
-    networks.copy(source, bench.outputs)
+    networks.copy(source, bench.outputs, {Path(CHOSEN_FILE)})
     (bench.outputs / "USE.txt").write_text(_use(source))
     recipe = bench.inputs.get("recipe")
+    lineage = json.loads((recipe / "recipe.json").read_bytes()) if recipe else []
     manifest: dict[str, JsonValue] = {
         "format": "ovfarm-package/1",
         "files": {name: _entry(path) for name, path in _files(bench.outputs).items()},
-        "recipe": json.loads((recipe / "recipe.json").read_bytes()) if recipe else [],
+        "recipe": lineage,
+        **_chosen(lineage, source),
         "tools": {
             "openvino": version("openvino"),
             "nncf": version("nncf"),
@@ -91,6 +94,14 @@ def run(params: Package, bench: Bench) -> StepResult:
 def _files(folder: Path) -> dict[str, Path]:
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path for path in found}
+
+
+def _chosen(lineage: list[dict[str, JsonValue]], source: Path) -> dict[str, JsonValue]:
+    """Return which variant a choice took, when one made this model."""
+    if not lineage or lineage[-1]["kind"] != Kind.CHOOSE:
+        return {}
+    chosen = Chosen.model_validate_json((source / CHOSEN_FILE).read_bytes())
+    return {"chosen": chosen.model_dump(mode="json")}
 
 
 def _entry(path: Path) -> dict[str, JsonValue]:

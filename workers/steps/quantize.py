@@ -5,8 +5,8 @@ import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Quantize
-from ovfarm.results import Measurement, Note, StepResult, Unit
-from workers.kit import calibration, calls, controlled, data, graph, ir, networks, options, whole
+from ovfarm.results import Gate, Measurement, Note, StepResult, Unit
+from workers.kit import calibration, calls, controlled, data, gates, graph, ir, networks, options, whole
 from workers.protocol import READING, Bench, failed
 
 _FEW_ROWS = 100
@@ -37,13 +37,26 @@ def run(params: Quantize, bench: Bench) -> StepResult:
     if params.accuracy is None:
         return _saved(_quantized(model, params, dataset), (), _notes(params, model, samples), bench)
     judged = data.load(bench.inputs["evaluation"], bench.parts["evaluation"], model)
-    accuracy = controlled.Accuracy(judged, data.batch_size(model, 32))
-    quantized, before, after = controlled.quantize(model, params, params.accuracy, dataset, accuracy)
+    control = params.accuracy
+    original = None if control.strict else model
+    accuracy = controlled.Accuracy(judged, data.batch_size(model, 32), original)
+    quantized, before, after = controlled.quantize(model, params, control, dataset, accuracy)
     measured = (
         Measurement(name="accuracy_before", value=before, unit=Unit.RATIO),
         Measurement(name="accuracy_after", value=after, unit=Unit.RATIO),
     )
-    return _saved(quantized, measured, _notes(params, model, samples), bench)
+    if not control.strict and not ir.quantized(quantized):
+        return _nothing_left(measured, bench)
+    lost = controlled.too_far(before, after, control)
+    notes = (Note(code="accuracy_drop", message=lost),) if lost else ()
+    return _saved(quantized, measured, (*notes, *_notes(params, model, samples)), bench)
+
+
+def _nothing_left(measured: tuple[Measurement, ...], bench: Bench) -> StepResult:
+    """Leave a gate in place of a model that went back to floating point as a whole."""
+    words = "not reached: to keep the accuracy all layers went back to floating point, so nothing is INT8"
+    gates.write(Gate(passed=False, not_reached=True, words=words), bench.outputs)
+    return StepResult(measurements=measured, notes=(Note(code="not_reached", message=words),))
 
 
 def _quantized(model: ov.Model, params: Quantize, dataset: nncf.Dataset) -> ov.Model:

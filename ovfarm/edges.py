@@ -1,0 +1,62 @@
+"""What steps of a recipe may name: earlier steps, of the sort that the edge needs."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol
+
+
+class _Step(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def check(steps: Sequence[_Step], makers: Collection[str]) -> None:
+    """Raise ValueError for a name that comes twice, and for an edge that does not point back to its sort.
+
+    ``makers`` are the kinds that make a model; a gate is a step with ``max_drop``.
+    """
+    models: list[str] = []
+    gates: list[str] = []
+    seen: set[str] = set()
+    for step in steps:
+        if step.name in seen:
+            raise ValueError(f"two steps are named {step.name!r}; give each its own name")
+        _check_models(step, models)
+        _check_gates(step, gates, seen)
+        seen.add(step.name)
+        if str(getattr(step, "kind", "")) in makers:
+            models.append(step.name)
+        if getattr(step, "max_drop", None) is not None:
+            gates.append(step.name)
+
+
+def _check_models(step: _Step, models: Collection[str]) -> None:
+    for edge in (getattr(step, "model", None), getattr(step, "reference", None)):
+        if edge is not None and edge not in models:
+            allowed = ", ".join(sorted(models)) or "none"
+            raise ValueError(f"step {step.name!r} names {edge!r}; earlier steps that make a model: {allowed}")
+
+
+def _check_gates(step: _Step, gates: Collection[str], seen: Collection[str]) -> None:
+    for field, edge in _gates(step):
+        if edge not in gates:
+            allowed = ", ".join(gates) or "none"
+            more = "; give it max_drop to make it a gate, if it is an evaluate step" if edge in seen else ""
+            raise ValueError(
+                f"step {step.name!r} names {edge!r} in {field!r}; "
+                f"earlier evaluate steps with max_drop: {allowed}{more}"
+            )
+    of: tuple[str, ...] = getattr(step, "of", ())
+    twice = [name for name in of if of.count(name) > 1]
+    if twice:
+        raise ValueError(f"step {step.name!r} lists {twice[0]!r} twice in 'of'; each gate has one place")
+    if of and getattr(step, "model", None) is not None:
+        raise ValueError(f"step {step.name!r} takes no model: the gates in 'of' say which models there are")
+
+
+def _gates(step: _Step) -> Iterator[tuple[str, str]]:
+    for field in ("after", "unless"):
+        edge: str | None = getattr(step, field, None)
+        if edge is not None:
+            yield field, edge
+    for edge in getattr(step, "of", ()):
+        yield "of", edge

@@ -1,0 +1,124 @@
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from ovfarm import bounds
+from ovfarm.errors import InvalidInput
+from ovfarm.jobs import DataRef, JobData, JobSpec, Part
+from ovfarm.plan import SourceModel, plan
+from ovfarm.presets import PRESETS
+from ovfarm.recipes import Benchmark, Convert, Quantize, Recipe, StepParams
+from ovfarm.resolution import resolve
+from ovfarm.results import Port
+
+MODEL, DATA = UUID(int=1), UUID(int=2)
+HALVES = JobData(
+    calibration=DataRef(dataset=DATA, part=Part.EVEN), evaluation=DataRef(dataset=DATA, part=Part.ODD)
+)
+
+
+def asked(*targets: str, recipe: str = "int8", **fields: Any) -> JobSpec:
+    raw = {"model": MODEL, "recipe": recipe, "data": HALVES, "targets": targets, **fields}
+    return JobSpec.model_validate(raw)
+
+
+def one(recipe: Recipe, kind: type[StepParams]) -> Any:
+    return next(step for step in recipe.steps if isinstance(step, kind))
+
+
+def port(name: str, shape: str, direction: str = "input") -> Port:
+    return Port.model_validate({"name": name, "shape": shape, "direction": direction, "element_type": "f32"})
+
+
+@pytest.mark.parametrize(
+    ("targets", "device", "hint", "static"),
+    [
+        (("cpu",), "any", "latency", False),
+        (("auto",), "any", "latency", False),
+        (("gpu",), "gpu", "throughput", False),
+        (("gpu/pool=lab", "gpu"), "gpu", "throughput", False),
+        (("npu",), "npu", "latency", True),
+        (("cpu", "gpu"), "any", "latency", False),
+        (("gpu", "auto"), "any", "latency", False),
+        (("cpu", "npu"), "any", "latency", True),
+        (("gpu", "npu"), "any", "latency", True),
+    ],
+)
+def test_a_preset_fits_its_targets(targets: tuple[str, ...], device: str, hint: str, *, static: bool) -> None:
+    recipe = resolve(asked(*targets))
+    assert one(recipe, Quantize).target_device == device
+    assert one(recipe, Benchmark).hint == hint
+    assert one(recipe, Convert).require_static is static
+
+
+def test_on_a_cpu_presets_are_what_they_were() -> None:
+    for name, recipe in PRESETS.items():
+        assert resolve(asked("cpu", recipe=name)) == recipe
+
+
+def test_a_users_word_wins_and_a_whole_recipe_is_left_alone() -> None:
+    overrides = {
+        "quantize.target_device": "cpu",
+        "benchmark.hint": "latency",
+        "convert.require_static": False,
+    }
+    recipe = resolve(asked("gpu", overrides=overrides))
+    assert one(recipe, Quantize).target_device == "cpu"
+    assert one(recipe, Benchmark).hint == "latency"
+    assert not one(resolve(asked("npu", overrides=overrides)), Convert).require_static
+    assert (
+        resolve(JobSpec(model=MODEL, recipe=PRESETS["int8"], targets=asked("npu").targets)) == PRESETS["int8"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [
+        ("[?,16]", "--set convert.shapes.x=[1,16];"),
+        ("[2..,16]", "--set convert.shapes.x=[1,16];"),
+        ("[?,3,?,?]", "--set convert.shapes.x=[1,3,SIZE,SIZE] with the model's sizes for SIZE;"),
+        ("[...]", "--set convert.shapes.x=[1,SIZE] with"),
+    ],
+)
+def test_an_npu_refuses_what_has_no_bound_when_the_model_is_known(shape: str, hint: str) -> None:
+    ports = (port("y", "[1,4]"), port("x", shape), port("z", "[?]", "output"))
+    with pytest.raises(InvalidInput, match="inputs with bounds only") as refused:
+        plan(asked("npu"), SourceModel(ports=ports))
+    assert refused.value.pointer == "/overrides"
+    assert hint in str(refused.value.hint)
+    assert "shapes.y" not in str(refused.value.hint)
+    assert plan(asked("gpu"), SourceModel(ports=ports))
+    assert plan(asked("npu"))
+
+
+def test_the_hint_is_what_helps() -> None:
+    ports = (port("x.1", "[?,16]"),)
+    with pytest.raises(InvalidInput) as refused:
+        plan(asked("npu", recipe="fp16"), SourceModel(ports=ports))
+    assert "--set reference.shapes.x.1=[1,16] --set fp16.shapes.x.1=[1,16]" in str(refused.value.hint)
+    given = {"reference.shapes.x.1": [1, 16], "fp16.shapes.x.1": ["1..8", 16]}
+    steps = plan(asked("npu", recipe="fp16", overrides=given), SourceModel(ports=ports))
+    assert [s.params.shapes for s in steps if isinstance(s.params, Convert)] == [
+        {"x.1": (1, 16)},
+        {"x.1": ("1..8", 16)},
+    ]
+    with pytest.raises(InvalidInput):
+        plan(asked("npu", overrides={"convert.shapes.x.1": ["?", 16]}), SourceModel(ports=ports))
+    # A name that the ports do not list may be another name of the same input: the step will tell.
+    assert plan(asked("npu", overrides={"convert.shapes.other": [1, 16]}), SourceModel(ports=ports))
+
+
+@pytest.mark.parametrize(
+    ("shape", "free"),
+    [
+        ("[1,16]", False),
+        ("[1..8,16]", False),
+        ("[..8]", False),
+        ("[]", False),
+        ("[?]", True),
+        ("[2..]", True),
+    ],
+)
+def test_a_bound_is_a_largest_size(shape: str, *, free: bool) -> None:
+    assert bounds.unbounded(shape) is free

@@ -1,0 +1,66 @@
+"""Takes one of several models: the last whose gate passed before the first that failed."""
+
+from pathlib import Path
+
+from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.gates import AFTER, CHOSEN_FILE, last_passed
+from ovfarm.recipes import Choose
+from ovfarm.results import Chosen, Gate, Judged, Note, StepResult
+from workers.kit import gates, networks, whole
+from workers.protocol import Bench, failed
+
+
+def run(params: Choose, bench: Bench) -> StepResult:
+    """Write the files of the chosen model as they are, and ``chosen.json``; raises StepFailed.
+
+    The inputs are, of each gate in ``params.of`` by its place, ``model-0`` and ``gate-0-0`` (the last
+    number is that of the target), and the ``reference`` for when none has passed.
+    """
+    bench.report("choose", 0, 1)
+    judged = tuple(_judged(name, number, bench) for number, name in enumerate(params.of))
+    found = last_passed(judged)
+    role = f"model-{params.of.index(found.name)}" if found else "reference"
+    if missing := gates.instead_of_a_model(bench.inputs[role]):
+        raise failed(
+            FailureClass.USER,
+            FailureCode.PARAMETER_REFUSED,
+            f"no gate passed, and there is no reference to fall back on: {missing.words}",
+            hint="take 'after' away from the conversion that is the reference",
+        )
+    chosen = Chosen(gate=found.name if found else None, judged=judged)
+    networks.copy(bench.inputs[role], bench.outputs, {Path(CHOSEN_FILE)})
+    written = whole.counted(bench.outputs)
+    (bench.outputs / CHOSEN_FILE).write_text(chosen.model_dump_json(indent=1))
+    bench.report("choose", 1, 1)
+    return StepResult(
+        notes=_notes(chosen),
+        canonical_digest=written.digest,
+        element_types=dict(sorted(written.element_types.items())),
+        chosen=chosen,
+    )
+
+
+def _judged(name: str, number: int, bench: Bench) -> Judged:
+    prefix = f"{AFTER}-{number}-"
+    folders = [bench.inputs[role] for role in sorted(bench.inputs) if role.startswith(prefix)]
+    return Judged(name=name, gates=tuple(map(gates.read, folders)))
+
+
+def _notes(chosen: Chosen) -> tuple[Note, ...]:
+    numbers = "; ".join(f"{one.name}: {_told(gate)}" for one in chosen.judged for gate in one.gates)
+    taken = f"the model of {chosen.gate!r} was taken" if chosen.gate else "the reference was taken"
+    notes = [Note(code="chosen", message=f"{taken} ({numbers})"[:1000])]
+    if chosen.gate is None:
+        words = (
+            "NO GATE PASSED: this is the reference as it came, nothing was gained; allow a larger max_drop"
+        )
+        notes.insert(0, Note(code="nothing_passed", message=words))
+    return tuple(notes)
+
+
+def _told(gate: Gate) -> str:
+    if gate.not_needed:
+        return "not needed"
+    if gate.value is None or gate.bound is None:
+        return "not reached"
+    return f"{'passed' if gate.passed else 'failed'}, dropped {gate.value:.4f} of at most {gate.bound:g}"
