@@ -46,13 +46,22 @@ class Isa(StrEnum):
     NEON = "asimd"
 
 
+def _unsaid(value: object) -> bool:
+    """Leave a flag that is off out of what is written: keys and rows stay what they were without it."""
+    return not value
+
+
 class Need(Document):
-    """What a step asks of the node that runs it. Memory is in whole GiB."""
+    """What a step asks of the node that runs it. Memory is in whole GiB.
+
+    ``torch_programs`` asks for a node that loads TorchScript and torch.export programs.
+    """
 
     device: DeviceName = Device.CPU
     pool: Name | None = None
     memory_gib: Annotated[int, Field(ge=1, le=4096)] | None = None
     isa: tuple[Isa, ...] = ()
+    torch_programs: bool = Field(default=False, exclude_if=_unsaid)
 
     @model_validator(mode="before")
     @classmethod
@@ -69,6 +78,8 @@ class Need(Document):
         if self.memory_gib:
             parts.append(f"memory={self.memory_gib}")
         parts += [f"isa={feature}" for feature in sorted(set(self.isa))]
+        if self.torch_programs:
+            parts.append("torch_programs=true")
         return "/".join(parts)
 
     @property
@@ -87,7 +98,7 @@ def _parsed(text: str) -> dict[str, object]:
         name, _, value = part.partition("=")
         if name == "isa":
             isa.append(value)
-        elif name in {"pool", "memory"}:
+        elif name in {"pool", "memory", "torch_programs"}:
             fields["memory_gib" if name == "memory" else name] = value
         else:
             raise ValueError(f"{part!r} is none of pool=NAME, memory=GIB, isa=FEATURE")
@@ -124,7 +135,8 @@ class Offer(Document):
 
     ``steps`` are the kinds that its release can run, each with its version: ``convert/1``.
     ``emulated`` says that the CPU stands in for the device; without ``all_teams`` a node serves the
-    default team alone, because it has no sandbox for what others upload.
+    default team alone, because it has no sandbox for what others upload. ``torch_programs`` says that its
+    operator lets it load PyTorch programs, and that its sandbox is full.
     """
 
     device: Device
@@ -140,6 +152,7 @@ class Offer(Document):
     versions: Versions
     sandbox: SandboxLevel = SandboxLevel.NONE
     all_teams: bool = True
+    torch_programs: bool = Field(default=False, exclude_if=_unsaid)
     emulated: bool = False
     steps: tuple[str, ...] = ()
 
@@ -150,6 +163,7 @@ class Offer(Document):
             and (need.pool is None or need.pool in self.pools)
             and (need.memory_gib or 0) << 30 <= self.memory_bytes
             and set(need.isa) <= set(self.isa)
+            and (self.torch_programs or not need.torch_programs)
         )
 
     @property

@@ -103,9 +103,10 @@ def _overridden(recipe: Recipe, path: str, value: JsonValue) -> Recipe:
 class _Planner:
     """Walks a recipe once and keeps what later steps refer to."""
 
-    def __init__(self, spec: JobSpec, recipe: Recipe, model_bytes: int) -> None:
+    def __init__(self, spec: JobSpec, recipe: Recipe, model_bytes: int, *, program: bool) -> None:
         self.spec = spec
         self.model_bytes = model_bytes
+        self.program = program
         self.source = Edge(model=spec.model) if spec.model else None
         self.makers: list[StepParams] = []
         self.by_name: dict[str, StepParams] = {s.name: s for s in recipe.steps}
@@ -114,6 +115,7 @@ class _Planner:
     def steps(self, params: StepParams) -> list[PlannedStep]:
         """Return the planned steps of one recipe step: one, or one for each target."""
         edges = self._edges(params)
+        loads = self._loads_program(params, edges)
         lineage = self._lineage(edges) if params.kind is Kind.PACKAGE else ()
         if params.kind in MODEL_MAKERS:
             self.makers.append(params)
@@ -123,12 +125,25 @@ class _Planner:
             PlannedStep(
                 name=f"{params.name}@{need.key}" if len(needs) > 1 else params.name,
                 params=params,
-                need=self._with_memory(need, params.kind),
+                need=self._with_memory(need, params.kind).model_copy(update={"torch_programs": loads}),
                 edges=edges,
                 lineage=lineage,
             )
             for need in dict.fromkeys(needs)
         ]
+
+    def _loads_program(self, params: StepParams, edges: Mapping[str, Edge]) -> bool:
+        """Tell whether a step loads the job's PyTorch program; raises InvalidInput if others would."""
+        if not self.program or all(edge.model is None for edge in edges.values()):
+            return False
+        if params.kind is not Kind.CONVERT:
+            raise InvalidInput(
+                f"step {params.name!r} would open a PyTorch program; only convert does that",
+                pointer="/recipe",
+                code="convert_missing",
+                hint="begin the recipe with a convert step",
+            )
+        return True
 
     def _with_memory(self, need: Need, kind: Kind) -> Need:
         """Ask for the memory that the job names, else for what a model of this size will take."""
@@ -216,12 +231,13 @@ class _Planner:
         return tuple(self.by_name[n] for n in reversed(names))
 
 
-def plan(spec: JobSpec, model_bytes: int = 0) -> tuple[PlannedStep, ...]:
+def plan(spec: JobSpec, model_bytes: int = 0, *, program: bool = False) -> tuple[PlannedStep, ...]:
     """Return the steps of a job in an order in which every edge points back.
 
-    ``model_bytes`` is the size of its model, from which each step's memory is estimated. Raises
-    InvalidInput with a pointer into the spec.
+    ``model_bytes`` is the size of its model, from which each step's memory is estimated; ``program`` says
+    that it is a PyTorch program, for which not every node will do. Raises InvalidInput with a pointer into
+    the spec.
     """
     recipe = resolve(spec)
-    planner = _Planner(spec, recipe, model_bytes)
+    planner = _Planner(spec, recipe, model_bytes, program=program)
     return tuple(step for params in recipe.steps for step in planner.steps(params))

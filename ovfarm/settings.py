@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(default=20 << 30, ge=0)
     probe_steps: bool = False
     sandbox: SandboxMode = SandboxMode.AUTO
+    torch_programs: bool = False
     scratch_bytes: int = Field(default=128 << 30, ge=1 << 20)
 
     @field_validator("emulate")

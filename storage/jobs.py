@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from ovfarm.catalog import PROGRAMS, ModelView
 from ovfarm.errors import Conflict, InvalidInput, NotFound
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device
@@ -34,7 +35,9 @@ def submit(session: Session, team: UUID, spec: JobSpec, *, key: str | None = Non
     A submit with a ``key`` that this team has used for the same spec returns that job. Raises
     InvalidInput with a pointer into the spec, QuotaExceeded, or Conflict for quarantined work.
     """
-    steps = plan(spec, _model_bytes(session, team, spec))
+    model = _model(session, team, spec)
+    program = model is not None and model.format in PROGRAMS
+    steps = plan(spec, model.manifest.size if model else 0, program=program)
     owner = lock_team(session, team)
     known = submitted(session, team, key, spec) if key else None
     if known is not None:
@@ -71,12 +74,12 @@ def _write_job(session: Session, team: UUID, spec: JobSpec, steps: Collection[Pl
     return job_id
 
 
-def _model_bytes(session: Session, team: UUID, spec: JobSpec) -> int:
-    """Return the size of the job's model; one that is not there is found out, and said, later."""
+def _model(session: Session, team: UUID, spec: JobSpec) -> ModelView | None:
+    """Return the job's model; one that is not there is found out, and said, later."""
     try:
-        return catalog.model(session, team, spec.model).manifest.size if spec.model else 0
+        return catalog.model(session, team, spec.model) if spec.model else None
     except NotFound:
-        return 0
+        return None
 
 
 def _check_references(session: Session, team: UUID, spec: JobSpec) -> None:

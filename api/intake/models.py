@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from api.intake import configs, safetensors
+from api.intake import configs, foreign, programs, safetensors
 from api.intake.content import HEAD_BYTES, Bytes, Content, content
 from api.intake.refusal import refused
 from ovfarm.catalog import ModelFormat
@@ -31,10 +31,17 @@ _CODE_NAMES = (
 )  # fmt: skip
 
 
-def model_format(files: Mapping[str, Bytes]) -> ModelFormat:
-    """Return the format of a set of files by name; raises InvalidInput for what the farm does not open."""
+def model_format(files: Mapping[str, Bytes], *, torch_programs: bool = False) -> ModelFormat:
+    """Return the format of a set of files by name; raises InvalidInput for what the farm does not open.
+
+    With ``torch_programs`` a TorchScript or torch.export program by itself is a model too.
+    """
+    program = programs.program(files) if torch_programs else None
+    if program is not None:
+        return program
     found = {name: content(file, name) for name, file in files.items()}
     for name, what in found.items():
+        foreign.check(name, files[name], what)
         if what in _HINTS:
             raise refused(name, f"is {what}, which the farm does not open", _HINTS[what])
         if name.lower().endswith(_CODE_NAMES):
@@ -51,6 +58,7 @@ def model_format(files: Mapping[str, Bytes]) -> ModelFormat:
     for what, known in _FORMATS.items():
         if what in found.values():
             return known
+    foreign.check_described(found)
     raise InvalidInput(
         f"none of these files is a model: {', '.join(sorted(files))}"[:1000],
         pointer="/files",

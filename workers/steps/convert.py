@@ -2,7 +2,7 @@
 
 from ovfarm.recipes import Convert
 from ovfarm.results import Measurement, Note, StepResult, Unit
-from workers.kit import graph, ir, shaping
+from workers.kit import graph, ir, programs, shaping
 from workers.protocol import READING, Bench
 
 
@@ -12,8 +12,10 @@ def run(params: Convert, bench: Bench) -> StepResult:
     Weights that are narrower already stay so: a conversion never invents precision.
     """
     bench.report(READING, 0, 2)
-    model = ir.read(bench.inputs["model"])
+    program = programs.found(bench.inputs["model"])
+    model = programs.read(program, params, bench) if program else ir.read(bench.inputs["model"])
     ports = graph.ports(model)
+    loose = programs.notes(model) if program else ()
     shaping.reshape(model, params.shapes)
     model = shaping.preprocess(model, params.preprocessing)
     bench.report("save", 1, 2)
@@ -23,7 +25,7 @@ def run(params: Convert, bench: Bench) -> StepResult:
     bench.report("save", 2, 2)
     return StepResult(
         measurements=(_size(bench),),
-        notes=_notes(params, types),
+        notes=(*loose, *_notes(params, types)),
         canonical_digest=ir.canonical_digest(bench.outputs),
         element_types=types,
         ports=ports,
