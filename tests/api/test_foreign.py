@@ -9,12 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
+import ovfarm
 from api.intake.entries import entries, stored
 from api.intake.models import model_format
 from ovfarm.catalog import ModelFormat
+from ovfarm.client import Client
 from ovfarm.errors import InvalidInput
+from tests.api.conftest import Server
 from tests.api.test_intake import InMemory
-from tests.steps.torch_networks import convolution, saved
+from tests.steps.torch_networks import convolution, rows, saved
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "foreign"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -160,6 +163,14 @@ def test_the_api_refuses_them_otherwise(
     answer = http.post("/v1/models", json={"name": "m", "files": {"model.pt2": digest}})
     assert (answer.status_code, answer.json()["code"]) == (422, "model_format_refused")
     assert "OVFARM_TORCH_PROGRAMS=true" in answer.json()["hint"]
+
+
+def test_what_was_converted_elsewhere_is_registered_as_ir(server: Server) -> None:
+    with Client(server.url) as farm:
+        view = ovfarm.convert_local(convolution(), rows("convolution"), client=farm, name="small")
+        assert (view.format, view.name) == (ModelFormat.IR, "small")
+        assert sorted(view.manifest.files) == ["model.bin", "model.xml"]
+        assert [model.id for model in farm.models()] == [view.id]
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ ALLOWED_READERS: dict[tuple[str, str], SandboxLevel] = {
     ("workers/kit/programs.py", "torch.export.load"): SandboxLevel.FULL,
     # On what these two have loaded, never on a path.
     ("workers/kit/programs.py", "ov.convert_model"): SandboxLevel.FULL,
+    # On the caller's own object, in the caller's own process; a path is refused.
+    ("ovfarm/local.py", "ov.convert_model"): SandboxLevel.NONE,
 }
 CLOCKS = {"datetime.now", "datetime.utcnow", "time.time"}
 # Edges that show an age to a person, or give SQLite its clock (storage.database).
@@ -167,7 +169,8 @@ def loaded(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import ovfarm, ovfarm.client, ovfarm.cli, ovfarm.plan", HEAVY),
+        ("import ovfarm, ovfarm.client, ovfarm.cli, ovfarm.plan, ovfarm.local", HEAVY),
+        ("import ovfarm", HEAVY | {"httpx", "pydantic"}),
         ("import api.app, api.__main__", TOOLCHAIN),
         ("import workers.__main__, workers.zygote", TOOLCHAIN),
     ],

@@ -36,7 +36,7 @@ FORGE = """
 import json, os, socket, struct
 frame = {{"frame": "result", "result": {{"canonical_digest": "{digest}"}}}}
 body = json.dumps(frame).encode()
-with open(os.path.join("{outputs}", "model.bin"), "wb") as file:
+with open(os.path.join(os.path.dirname(os.environ["TMPDIR"]), "out", "model.bin"), "wb") as file:
     file.write(b"forged")
 for fd in range(3, 64):
     try:

@@ -11,10 +11,11 @@ from typing import Any
 
 import openvino as ov
 
+from ovfarm import signatures
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
 from ovfarm.results import Note
-from workers.kit import graph, ir, shaping, signatures
+from workers.kit import graph, ir, shaping
 from workers.protocol import Bench, StepFailed, failed
 
 _SCRIPT, _EXPORTED = "constants.pkl", "archive_format"
@@ -79,9 +80,9 @@ def _loaded(path: Path) -> tuple[Any, tuple[signatures.Input, ...]]:
     try:
         if _EXPORTED in _names(path):
             program = torch.export.load(path)
-            return program, signatures.of_exported(program)
-        script = torch.jit.load(path, map_location="cpu")
-        return script, signatures.of_script(script)
+        else:
+            program = torch.jit.load(path, map_location="cpu")
+        return program, signatures.inputs(program)
     except MemoryError:
         raise
     except Exception as refused:  # what runs there raises what it likes
@@ -112,10 +113,12 @@ def _settle(model: ov.Model, inputs: Sequence[signatures.Input], params: Convert
     for port in model.inputs:
         name, node = port.get_any_name(), port.get_node()
         given = known.get(name, signatures.Input(name))
-        if given.element_type or port.get_element_type().is_dynamic():
-            node.set_element_type(given.element_type or _asked_type(params, name))
+        if given.element_type:
+            node.set_element_type(getattr(ov.Type, given.element_type))
+        elif port.get_element_type().is_dynamic():
+            node.set_element_type(_asked_type(params, name))
         if given.shape is not None:
-            node.set_partial_shape(given.shape)
+            node.set_partial_shape(ov.PartialShape(signatures.text(given.shape)))
     try:
         model.validate_nodes_and_infer_types()
     except RuntimeError as refused:
@@ -127,7 +130,7 @@ def _settle(model: ov.Model, inputs: Sequence[signatures.Input], params: Convert
             FailureClass.USER,
             FailureCode.DYNAMIC_SHAPE,
             f"TorchScript keeps no shapes, and nothing tells how many dimensions {_listed(unknown)} has",
-            hint=_shapes_hint(unknown),
+            hint=_shapes_hint(params, unknown),
         )
 
 
@@ -137,7 +140,7 @@ def _asked_type(params: Convert, name: str) -> ov.Type:
     return shaping.TYPES[asked.element_type] if asked and asked.element_type else ov.Type.f32
 
 
-def notes(model: ov.Model) -> tuple[Note, ...]:
+def notes(model: ov.Model, params: Convert) -> tuple[Note, ...]:
     """Return a note for inputs whose sizes beyond the batch nobody has told."""
     free = [
         port.get_any_name()
@@ -146,7 +149,7 @@ def notes(model: ov.Model) -> tuple[Note, ...]:
     ]
     if not free:
         return ()
-    words = f"sizes beyond the batch are free in {_listed(free)}; {_shapes_hint(free)}"
+    words = f"sizes beyond the batch are free in {_listed(free)}; {_shapes_hint(params, free)}"
     return (Note(code="free_shapes", message=words[:1000]),)
 
 
@@ -154,10 +157,10 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:10]))
 
 
-def _shapes_hint(names: Sequence[str]) -> str:
+def _shapes_hint(params: Convert, names: Sequence[str]) -> str:
     shapes = ", ".join(f'"{name}": ["?", 3, 224, 224]' for name in names[:3])
     return (
-        f"give convert their shapes, for example --set 'convert.shapes={{{shapes}}}', "
+        f"give their shapes, for example --set '{params.name}.shapes={{{shapes}}}', "
         "or save the model with torch.export, which keeps them"
     )
 

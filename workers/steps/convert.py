@@ -15,7 +15,7 @@ def run(params: Convert, bench: Bench) -> StepResult:
     program = programs.found(bench.inputs["model"])
     model = programs.read(program, params, bench) if program else ir.read(bench.inputs["model"])
     ports = graph.ports(model)
-    loose = programs.notes(model) if program else ()
+    loose = programs.notes(model, params) if program else ()
     shaping.reshape(model, params.shapes)
     model = shaping.preprocess(model, params.preprocessing)
     bench.report("save", 1, 2)
