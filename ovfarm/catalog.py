@@ -18,6 +18,12 @@ class ModelFormat(StrEnum):
     TFLITE = "tflite"
     PADDLE = "paddle"
     HUGGINGFACE = "huggingface"
+    TORCHSCRIPT = "torchscript"
+    TORCH_EXPORT = "torch_export"
+
+
+# They run code when they are loaded: taken where the operator says so, opened in a full sandbox.
+PROGRAMS = frozenset({ModelFormat.TORCHSCRIPT, ModelFormat.TORCH_EXPORT})
 
 
 class RegisterModel(Document):

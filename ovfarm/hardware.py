@@ -52,14 +52,23 @@ class Toolkit(StrEnum):
     HUGGINGFACE = "huggingface"  # torch, transformers, optimum-intel and OpenVINO's tokenizers
 
 
+def _unsaid(value: object) -> bool:
+    """Leave a flag that is off out of what is written: keys and rows stay what they were without it."""
+    return not value
+
+
 class Need(Document):
-    """What a step asks of the node that runs it. Memory is in whole GiB."""
+    """What a step asks of the node that runs it. Memory is in whole GiB.
+
+    ``torch_programs`` asks for a node that loads TorchScript and torch.export programs.
+    """
 
     device: DeviceName = Device.CPU
     pool: Name | None = None
     memory_gib: Annotated[int, Field(ge=1, le=4096)] | None = None
     isa: tuple[Isa, ...] = ()
-    toolkit: Toolkit | None = None
+    toolkit: Annotated[Toolkit | None, Field(exclude_if=_unsaid)] = None
+    torch_programs: bool = Field(default=False, exclude_if=_unsaid)
 
     @model_validator(mode="before")
     @classmethod
@@ -78,6 +87,8 @@ class Need(Document):
         parts += [f"isa={feature}" for feature in sorted(set(self.isa))]
         if self.toolkit:
             parts.append(f"toolkit={self.toolkit}")
+        if self.torch_programs:
+            parts.append("torch_programs=true")
         return "/".join(parts)
 
     @property
@@ -96,7 +107,7 @@ def _parsed(text: str) -> dict[str, object]:
         name, _, value = part.partition("=")
         if name == "isa":
             isa.append(value)
-        elif name in {"pool", "memory", "toolkit"}:
+        elif name in {"pool", "memory", "toolkit", "torch_programs"}:
             fields["memory_gib" if name == "memory" else name] = value
         else:
             raise ValueError(f"{part!r} is none of pool=NAME, memory=GIB, isa=FEATURE, toolkit=NAME")
@@ -137,7 +148,8 @@ class Offer(Document):
 
     ``steps`` are the kinds that its release can run, each with its version: ``convert/1``.
     ``emulated`` says that the CPU stands in for the device; without ``all_teams`` a node serves the
-    default team alone, because it has no sandbox for what others upload.
+    default team alone, because it has no sandbox for what others upload. ``torch_programs`` says that its
+    operator lets it load PyTorch programs, and that its sandbox is full.
     """
 
     device: Device
@@ -153,6 +165,7 @@ class Offer(Document):
     versions: Versions
     sandbox: SandboxLevel = SandboxLevel.NONE
     all_teams: bool = True
+    torch_programs: bool = Field(default=False, exclude_if=_unsaid)
     emulated: bool = False
     steps: tuple[str, ...] = ()
 
@@ -164,6 +177,7 @@ class Offer(Document):
             and (need.memory_gib or 0) << 30 <= self.memory_bytes
             and set(need.isa) <= set(self.isa)
             and (need.toolkit is None or need.toolkit in self.toolkits)
+            and (self.torch_programs or not need.torch_programs)
         )
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from ovfarm import bounds, gates
-from ovfarm.catalog import ModelFormat
+from ovfarm.catalog import PROGRAMS, ModelFormat
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Device, Need, Toolkit
 from ovfarm.jobs import DataRef, JobSpec, Part
@@ -78,6 +78,7 @@ class _Planner:
         """Return the planned steps of one recipe step: one, or one for each target."""
         edges = self._edges(params)
         params = self._exported(params, edges)
+        loads = self._loads_program(params, edges)
         lineage = self._lineage(edges) if params.kind is Kind.PACKAGE else ()
         if params.kind in MODEL_MAKERS:
             self.makers.append(params)
@@ -87,13 +88,26 @@ class _Planner:
             PlannedStep(
                 name=f"{params.name}@{need.key}" if len(needs) > 1 else params.name,
                 params=params,
-                need=self._equipped(need, params),
+                need=self._equipped(need, params).model_copy(update={"torch_programs": loads}),
                 edges=edges,
                 lineage=lineage,
             )
             for need in dict.fromkeys(needs)
         ]
         return self.planned[params.name]
+
+    def _loads_program(self, params: StepParams, edges: Mapping[str, Edge]) -> bool:
+        """Tell whether a step loads the job's PyTorch program; raises InvalidInput if others would."""
+        if self.origin.format not in PROGRAMS or all(edge.model is None for edge in edges.values()):
+            return False
+        if params.kind is not Kind.CONVERT:
+            raise InvalidInput(
+                f"step {params.name!r} would open a PyTorch program; only convert does that",
+                pointer="/recipe",
+                code="convert_missing",
+                hint="begin the recipe with a convert step",
+            )
+        return True
 
     def _exported(self, params: StepParams, edges: Mapping[str, Edge]) -> StepParams:
         """Name a task where a Hugging Face model is exported, and refuse one where nothing is."""

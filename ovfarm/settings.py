@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     probe_steps: bool = False
     preload: Preload = Preload.AUTO
     sandbox: SandboxMode = SandboxMode.AUTO
+    torch_programs: bool = False
     scratch_bytes: int = Field(default=128 << 30, ge=1 << 20)
 
     @field_validator("emulate")

@@ -36,7 +36,7 @@ class Preprocess(Document):
     ``scale`` divides, one number for all or one for each channel.
     """
 
-    element_type: Literal["u8", "i32", "f16", "f32"] | None = None
+    element_type: Literal["u8", "i32", "i64", "f16", "f32"] | None = None
     layout: Layout | None = None
     model_layout: Layout | None = None
     color: Literal["rgb_to_bgr", "bgr_to_rgb"] | None = None

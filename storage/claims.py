@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, insert, select, true, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
-from ovfarm.hardware import Device
+from ovfarm.hardware import Device, Need
 from ovfarm.jobs import Cache, JobSpec, NodeState
 from ovfarm.policy import charge, start_time
 from ovfarm.recipes import Kind, StepParams, known_steps
@@ -43,6 +43,7 @@ class Claim:
     timeout_s: float
     memory_gib: int | None
     cache: Cache
+    need: Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,7 @@ def _claimed(claim_id: UUID, attempt: int, step: Step, spec: JobSpec) -> Claim:
         timeout_s=step.timeout_s,
         memory_gib=spec.limits.memory_gib,
         cache=spec.cache,
+        need=Need.model_validate(step.need_key),
     )
 
 

@@ -7,6 +7,9 @@ from ovfarm.jobs import ArtifactView, JobSummary, NodeState, StepView
 from ovfarm.states import JOB_ENDED, StepState
 from storage.tables import Artifact, Attempt, Job, Node, NodeNeed, Step
 
+# What an operator does about it.
+_PROGRAMS = " (OVFARM_TORCH_PROGRAMS=true on a node whose sandbox is full)"
+
 
 def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
     """Return the steps of a job in order, with what each does or waits for."""
@@ -79,7 +82,9 @@ def _reason(job: Job, step: Step, served: dict[str, list[str]]) -> str | None:
 def _queued_reason(step: Step, served: dict[str, list[str]]) -> str:
     releases = served.get(step.need_key)
     if releases is None:
-        return f"waiting: no node offers {step.need_key}"
+        return (
+            f"waiting: no node offers {step.need_key}{_PROGRAMS if 'torch_programs' in step.need_key else ''}"
+        )
     wanted = f"{step.kind}/{step.step_version}"
     if all(known and wanted not in known.split() for known in releases):
         return f"waiting: no node with {step.need_key} knows {wanted}; it is newer than their release"

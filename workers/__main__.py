@@ -19,7 +19,15 @@ from workers.bell import bell
 from workers.drain import Slots
 from workers.health import Health
 from workers.isolate import Zygote
-from workers.node import choose_sandbox, inventory, join, name_of, preload, sandboxed
+from workers.node import (
+    choose_sandbox,
+    inventory,
+    join,
+    loads_programs,
+    name_of,
+    preload,
+    sandboxed,
+)
 from workers.workplace import Workplace
 
 log = structlog.get_logger()
@@ -43,6 +51,7 @@ def serve(settings: Settings) -> None:
     ):
         zygote.start()
         offer = sandboxed(inventory(settings, zygote, scratch), settings.sandbox, sandbox.level)
+        offer = offer.model_copy(update={"torch_programs": loads_programs(settings, sandbox.level)})
         node = join(settings, database, offer)
         health = Health(
             database, node, lambda: inventory(settings, zygote, scratch), rest_s=2 * settings.lease_s

@@ -110,7 +110,10 @@ class Attempt:
         return outcomes.Product(
             result=emulated(result) if self._place.node.offer.emulated else result,
             manifest=manifest,
-            canonical_digest=_canonical(result, manifest),
+            # A program that was loaded may have said anything; what its files are is seen from here.
+            canonical_digest=_canonical(
+                "" if self._claim.need.torch_programs else result.canonical_digest, manifest
+            ),
         )
 
     def _finish(self, end: outcomes.Product | Failure) -> None:
@@ -158,10 +161,10 @@ def _clear(folder: Path) -> None:
         subprocess.run(["/bin/rm", "-rf", "--", str(folder)], check=False)
 
 
-def _canonical(result: StepResult, manifest: Manifest | None) -> str:
+def _canonical(meaning: str | None, manifest: Manifest | None) -> str:
     """Return the digest by which later steps know this product: its meaning if that is known."""
-    if result.canonical_digest:
-        return result.canonical_digest
+    if meaning:
+        return meaning
     return manifest_digest(manifest) if manifest else ""
 
 

@@ -46,10 +46,13 @@ class _Escapes(Protocol):
     def tried(self, request: EscapesRequest) -> EscapesFrame: ...
 
 
-def answer(request: ChildRequest, say: Say) -> None:
-    """Do what is asked and say how it went; whatever goes wrong in a step is said as a failure."""
+def answer(request: ChildRequest, say: Say, *, sealed: bool) -> None:
+    """Do what is asked and say how it went; whatever goes wrong in a step is said as a failure.
+
+    ``sealed`` says that this process is in a full sandbox.
+    """
     try:
-        say(_reply(request, say))
+        say(_reply(request, say, sealed=sealed))
     except StepFailed as failed:
         say(FailureFrame(failure=failed.failure))
     except MemoryError:
@@ -58,7 +61,7 @@ def answer(request: ChildRequest, say: Say) -> None:
         say(FailureFrame(failure=_crash(crash)))
 
 
-def _reply(request: ChildRequest, say: Say) -> ResultFrame | InventoryFrame | EscapesFrame:
+def _reply(request: ChildRequest, say: Say, *, sealed: bool) -> ResultFrame | InventoryFrame | EscapesFrame:
     if isinstance(request, InventoryRequest):
         inventory: _Inventory = _module("workers.kit.inventory")
         return InventoryFrame(offer=inventory.offer(request.device))
@@ -73,6 +76,7 @@ def _reply(request: ChildRequest, say: Say) -> ResultFrame | InventoryFrame | Es
         parts=request.parts,
         openvino_device=request.openvino_device,
         threads=request.threads,
+        torch_programs=request.torch_programs and sealed,
     )
     gates: _Gates = _module("workers.kit.gates")
     return ResultFrame(result=gates.stopped(request.params, bench) or step.run(request.params, bench))

@@ -1,5 +1,6 @@
 """Finds out what this node offers, by asking a child, and puts it into the pool."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -83,6 +84,19 @@ def choose_sandbox(settings: Settings, scratch: Path) -> Sandbox:
     if sandbox.level is SandboxLevel.NONE:
         log.warning("node.no_sandbox", why="uploaded models run with nothing between them and this node")
     return sandbox
+
+
+def loads_programs(settings: Settings, level: SandboxLevel) -> bool:
+    """Tell whether this node loads PyTorch programs: switched on, in a full sandbox, with PyTorch there."""
+    if not settings.torch_programs:
+        return False
+    if level is not SandboxLevel.FULL:
+        log.warning("node.no_torch_programs", why=f"the sandbox is {level}, and they need a full one")
+        return False
+    if importlib.util.find_spec("torch") is None:
+        log.warning("node.no_torch_programs", why="PyTorch is not installed: ./farm setup --hf")
+        return False
+    return True
 
 
 def sandboxed(offer: Offer, mode: SandboxMode, level: SandboxLevel) -> Offer:

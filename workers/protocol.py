@@ -38,6 +38,7 @@ class StepRequest(Document):
     log: Path
     openvino_device: str = "CPU"
     threads: int = 0
+    torch_programs: bool = False
     limits: ChildLimits = ChildLimits()
 
 
@@ -132,7 +133,8 @@ class Bench:
 
     ``inputs`` maps a role (``model``, ``reference``, ``calibration``, ``evaluation``, ``recipe``) to a
     folder; ``parts`` says which rows of a dataset role count (``ovfarm.jobs.Part``); ``threads`` is 0
-    for the device's default.
+    for the device's default; ``torch_programs`` says that PyTorch programs may be loaded: the operator
+    wants it, and the sandbox around this very process is full.
     """
 
     inputs: dict[str, Path]
@@ -141,6 +143,7 @@ class Bench:
     parts: dict[str, str]
     openvino_device: str = "CPU"
     threads: int = 0
+    torch_programs: bool = False
 
 
 class StepFailed(OvfarmError):

@@ -56,6 +56,7 @@ def step_request(place: Workplace, claim: Claim, ins: tuple[Input, ...], folder:
         outputs=outputs,
         log=folder / "log.txt",
         openvino_device=place.node.offer.openvino_device,
+        torch_programs=claim.need.torch_programs and place.node.offer.torch_programs,
         limits=_limits(place, claim),
     )
 

@@ -127,7 +127,7 @@ class Server:
             if unconfined is not None:
                 send(reply, unconfined)
             else:
-                answer(run.request, lambda document: send(reply, document))
+                answer(run.request, lambda document: send(reply, document), sealed=self._sealed)
             code = 0
         except (OSError, BadFrame) as gone:
             sys.stderr.write(f"the reply could not be sent: {gone}\n")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from api.intake import configs, huggingface, safetensors
+from api.intake import configs, foreign, huggingface, programs, safetensors
 from api.intake.content import HEAD_BYTES, Bytes, Content, content
 from api.intake.refusal import refused
 from ovfarm.catalog import ModelFormat
@@ -31,20 +31,17 @@ _CODE_NAMES = (
 )  # fmt: skip
 
 
-def model_format(files: Mapping[str, Bytes]) -> ModelFormat:
-    """Return the format of a set of files by name; raises InvalidInput for what the farm does not open."""
+def model_format(files: Mapping[str, Bytes], *, torch_programs: bool = False) -> ModelFormat:
+    """Return the format of a set of files by name; raises InvalidInput for what the farm does not open.
+
+    With ``torch_programs`` a TorchScript or torch.export program by itself is a model too.
+    """
+    program = programs.program(files) if torch_programs else None
+    if program is not None:
+        return program
     found = {name: content(file, name) for name, file in files.items()}
     for name, what in found.items():
-        if what in _HINTS:
-            raise refused(name, f"is {what}, which the farm does not open", _HINTS[what])
-        if name.lower().endswith(_CODE_NAMES):
-            raise refused(
-                name, "is named like a program or a pickle", "leave it out, or export to ONNX or IR"
-            )
-        if what is Content.SAFETENSORS:
-            safetensors.check(name, files[name])
-        if what is Content.JSON:
-            configs.check(name, files[name])
+        _check(name, files[name], what)
     if huggingface.is_package(found):
         return huggingface.checked(found)
     irs = [name for name, what in found.items() if what is Content.IR]
@@ -53,6 +50,7 @@ def model_format(files: Mapping[str, Bytes]) -> ModelFormat:
     for what, known in _FORMATS.items():
         if what in found.values():
             return known
+    foreign.check_described(found)
     raise InvalidInput(
         f"none of these files is a model: {', '.join(sorted(files))}"[:1000],
         pointer="/files",
@@ -61,6 +59,19 @@ def model_format(files: Mapping[str, Bytes]) -> ModelFormat:
         "data), OpenVINO IR (.xml and .bin), TensorFlow (SavedModel, frozen .pb), .tflite and Paddle "
         "(.pdmodel and .pdiparams)",
     )
+
+
+def _check(name: str, file: Bytes, what: Content) -> None:
+    """Raise InvalidInput for a file that no model may have."""
+    foreign.check(name, file, what)
+    if what in _HINTS:
+        raise refused(name, f"is {what}, which the farm does not open", _HINTS[what])
+    if name.lower().endswith(_CODE_NAMES):
+        raise refused(name, "is named like a program or a pickle", "leave it out, or export to ONNX or IR")
+    if what is Content.SAFETENSORS:
+        safetensors.check(name, file)
+    if what is Content.JSON:
+        configs.check(name, file)
 
 
 def _whole_ir(irs: list[str], files: Mapping[str, Bytes], *, several: bool) -> ModelFormat:

@@ -39,7 +39,7 @@ def register_model(asked: RegisterModel, team: Team, door: At, response: Respons
         files, source = from_source(door, team, asked.source)
     with door.database.write() as session:
         manifest = _manifest(session, team, files)
-    found = model_format(stored(door.blobs, manifest))
+    found = model_format(stored(door.blobs, manifest), torch_programs=door.settings.torch_programs)
     with door.database.write() as session:
         view = catalog.register_model(session, team, asked.name, found, manifest, source)
     response.headers["Location"] = f"/v1/models/{public_id('mod', view.id)}"

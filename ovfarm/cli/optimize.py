@@ -49,7 +49,8 @@ def optimize(
     model: Annotated[
         str,
         Parameter(
-            help="a .onnx, an .xml with its .bin, a folder or archive, hf://org/name@revision, or a mod_… id"
+            help="a .onnx, an .xml with its .bin, a folder or archive, hf://org/name@revision, or a mod_… "
+            "id; a .pt or .pt2 program where the operator allows it"
         ),
     ],
     *,

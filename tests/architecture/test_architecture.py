@@ -9,20 +9,28 @@ from pathlib import Path
 
 import pytest
 
+from ovfarm.hardware import SandboxLevel
 from ovfarm.recipes import Kind
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("ovfarm", "storage", "workers", "api", "migrations", "ops")
 LONGEST_FILE, LONGEST_FUNCTION = 300, 40
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "service", "base", "misc", "core"}
-# Calls that run code or overwrite files when they open an upload. An exception would name module,
-# call and the sandbox level that it needs; there is none.
+# Calls that run code or overwrite files when they open an upload. An exception names module, call and the
+# sandbox level that it needs.
 BANNED_READERS = {
     "convert_model", "torch.load", "torch.jit.load", "torch.export.load", "pickle.load", "pickle.loads",
     "joblib.load", "dill.load", "cloudpickle.load", "cloudpickle.loads", "marshal.loads", "eval", "exec",
     "import_model",
 }  # fmt: skip
-ALLOWED_READERS: dict[tuple[str, str], str] = {}
+ALLOWED_READERS: dict[tuple[str, str], SandboxLevel] = {
+    ("workers/kit/programs.py", "torch.jit.load"): SandboxLevel.FULL,
+    ("workers/kit/programs.py", "torch.export.load"): SandboxLevel.FULL,
+    # On what these two have loaded, never on a path.
+    ("workers/kit/programs.py", "ov.convert_model"): SandboxLevel.FULL,
+    # On the caller's own object, in the caller's own process; a path is refused.
+    ("ovfarm/local.py", "ov.convert_model"): SandboxLevel.NONE,
+}
 CLOCKS = {"datetime.now", "datetime.utcnow", "time.time"}
 # Edges that show an age to a person, or give SQLite its clock (storage.database).
 MAY_READ_THE_CLOCK = {"api/routes/jobs.py", "storage/database.py"}
@@ -102,6 +110,14 @@ def test_every_dangerous_reader_is_seen(call: str) -> None:
     assert list(readers(ast.parse(call), "workers/steps/seeded.py"))
 
 
+def test_every_reader_that_is_allowed_is_used_behind_its_gate() -> None:
+    for (name, call), level in ALLOWED_READERS.items():
+        tree = ast.parse((ROOT / name).read_text())
+        assert call in [found for found, _ in calls(tree)], (name, call)
+        tests = [ast.unparse(node.test) for node in ast.walk(tree) if isinstance(node, ast.If)]
+        assert level is not SandboxLevel.FULL or "not bench.torch_programs" in tests, name
+
+
 def test_files_are_short_and_named_for_what_they_hold() -> None:
     for file in sources(*SHIPPED, "docs", "tests"):
         if "migrations/versions" not in file.as_posix():
@@ -153,7 +169,8 @@ def loaded(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import ovfarm, ovfarm.client, ovfarm.cli, ovfarm.plan", HEAVY),
+        ("import ovfarm, ovfarm.client, ovfarm.cli, ovfarm.plan, ovfarm.local", HEAVY),
+        ("import ovfarm", HEAVY | {"httpx", "pydantic"}),
         ("import api.app, api.__main__", TOOLCHAIN),
         ("import workers.__main__, workers.zygote", TOOLCHAIN),
     ],

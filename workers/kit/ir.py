@@ -105,11 +105,11 @@ def _unreadable(path: Path, words: str) -> StepFailed:
         (
             "unsupported_operation",
             FailureCode.UNSUPPORTED_OPERATION,
-            f"has operations that OpenVINO cannot convert: {', '.join(_operations(words))}",
+            f"has operations that OpenVINO cannot convert: {', '.join(operations(words))}",
             "replace these operations, or export the model with another opset",
         ),
     )
-    shape = "unsupported_operation" if _operations(words) else words
+    shape = "unsupported_operation" if operations(words) else words
     for mark, code, message, hint in cases:
         if mark in shape:
             return failed(FailureClass.USER, code, f"{path.name} {message}", hint=hint, evidence=words)
@@ -122,7 +122,7 @@ def _unreadable(path: Path, words: str) -> StepFailed:
     )
 
 
-def _operations(words: str) -> list[str]:
+def operations(words: str) -> list[str]:
     """Return the operations that a conversion report names as not converted."""
     if "wasn't fully converted" not in words and "doesn't contain the operation" not in words:
         return []

@@ -15,7 +15,7 @@ _RESIZE = {
     "nearest": ResizeAlgorithm.RESIZE_NEAREST,
 }
 # By name: ov.Type("u8") is what NumPy calls so, 64 bits.
-_TYPES = {"u8": ov.Type.u8, "i32": ov.Type.i32, "f16": ov.Type.f16, "f32": ov.Type.f32}
+TYPES = {"u8": ov.Type.u8, "i32": ov.Type.i32, "i64": ov.Type.i64, "f16": ov.Type.f16, "f32": ov.Type.f32}
 _COLORS = {"rgb_to_bgr": (ColorFormat.RGB, ColorFormat.BGR), "bgr_to_rgb": (ColorFormat.BGR, ColorFormat.RGB)}
 
 
@@ -58,7 +58,7 @@ def preprocess(model: ov.Model, asked: Mapping[str, Preprocess]) -> ov.Model:
 def _embed(builder: PrePostProcessor, name: str, steps: Preprocess) -> None:
     port = builder.input(name)
     if steps.element_type:
-        port.tensor().set_element_type(_TYPES[steps.element_type])
+        port.tensor().set_element_type(TYPES[steps.element_type])
     if steps.layout:
         port.tensor().set_layout(ov.Layout(steps.layout))
     if steps.model_layout:

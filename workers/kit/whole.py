@@ -42,8 +42,7 @@ def rewrite(source: Path, target: Path, change: Change, *, half: bool = False) -
     written = Written(target)
     found = networks.networks(source)
     if not found:
-        _write(written, networks.ALONE, ir.read(source), ir.SAVE_AS, change, half=half)
-        return written
+        return write(ir.read(source), target, change, half=half)
     for name, path in found.items():
         saved_as = path if networks.is_package(source) else ir.SAVE_AS
         if source == target:
@@ -53,6 +52,13 @@ def rewrite(source: Path, target: Path, change: Change, *, half: bool = False) -
             _rename(target / saved_as, target / path)
     if source != target and networks.is_package(source):
         networks.carry(source, target)
+    return written
+
+
+def write(model: ov.Model, target: Path, change: Change, *, half: bool = False) -> Written:
+    """Write a model of one network that has been read; raises StepFailed."""
+    written = Written(target)
+    _write(written, networks.ALONE, model, ir.SAVE_AS, change, half=half)
     return written
 
 

@@ -9,7 +9,7 @@ from ovfarm import bounds
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
 from ovfarm.results import Measurement, Note, Port, StepResult, Unit
-from workers.kit import graph, halves, ir, networks, shaping, whole
+from workers.kit import graph, halves, ir, networks, programs, shaping, whole
 from workers.protocol import READING, Bench, failed
 
 _TEXT = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "vocab.json")
@@ -22,17 +22,21 @@ def run(params: Convert, bench: Bench) -> StepResult:
     """
     source = bench.inputs["model"]
     bench.report(READING, 0, 2)
-    notes: tuple[Note, ...] = ()
+    notes: list[Note] = []
+    program = programs.found(source)
     if networks.exportable(source):
-        notes = _exported(params, source, bench.outputs)
+        notes += _exported(params, source, bench.outputs)
         source = bench.outputs
     bench.report("save", 1, 2)
-    if source == bench.outputs and not _changes(params):
+    half = params.weights == "fp16"
+    if program is not None:
+        model = programs.read(program, params, bench)
+        notes += programs.notes(model, params)
+        written = whole.write(model, bench.outputs, lambda _, model: _changed(params, model), half=half)
+    elif source == bench.outputs and not _changes(params):
         written = whole.counted(source)
     else:
-        written = whole.rewrite(
-            source, bench.outputs, lambda _, model: _changed(params, model), half=params.weights == "fp16"
-        )
+        written = whole.rewrite(source, bench.outputs, lambda _, model: _changed(params, model), half=half)
     bench.report("save", 2, 2)
     return written.result().model_copy(
         update={
