@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from ovfarm.datasets import MAX_FILES
 from ovfarm.results import Manifest, Port
 from ovfarm.shapes import DatasetId, Digest, Document, ModelId, Text
 
@@ -46,10 +47,10 @@ class RegisterModel(Document):
 
 
 class RegisterDataset(Document):
-    """The files of a dataset (one ``.npz``), uploaded before as blobs."""
+    """The files of a dataset, uploaded before as blobs: arrays, a table, lines, or a folder of images."""
 
     name: Text
-    files: dict[str, Digest] = Field(min_length=1, max_length=1000)
+    files: dict[str, Digest] = Field(min_length=1, max_length=MAX_FILES)
 
 
 class ModelView(Document):

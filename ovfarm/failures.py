@@ -37,6 +37,7 @@ class FailureCode(StrEnum):
     DATASET_NOT_FINITE = "dataset_not_finite"
     DATASET_MISSING = "dataset_missing"
     LABELS_MISSING = "labels_missing"
+    TOKENIZER_MISSING = "tokenizer_missing"
     GROUP_SIZE = "group_size"
     IGNORED_SCOPE = "ignored_scope"
     PARAMETER_REFUSED = "parameter_refused"

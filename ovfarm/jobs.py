@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue, model_validator
 
+from ovfarm.datasets import Reading
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device, Need, Offer
 from ovfarm.recipes import Kind, Recipe
@@ -32,11 +33,16 @@ class Part(StrEnum):
     ODD = "odd"
 
 
-class DataRef(Document):
-    """A dataset, or one half of its rows, in a role."""
+class DataRef(Reading):
+    """A dataset, or one half of its rows, in a role, and how its columns become a model's inputs."""
 
     dataset: DatasetId
     part: Part = Part.ALL
+
+    @property
+    def reading(self) -> Reading:
+        """How it is read, whatever dataset it is."""
+        return Reading.model_validate(self.model_dump(include=set(Reading.model_fields)))
 
     def overlaps(self, other: "DataRef") -> bool:
         """Tell whether the two share rows."""

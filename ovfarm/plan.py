@@ -6,6 +6,7 @@ from uuid import UUID
 
 from ovfarm import bounds, gates
 from ovfarm.catalog import PROGRAMS, ModelFormat
+from ovfarm.datasets import PLAIN, Reading
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Device, Need, Toolkit
 from ovfarm.jobs import DataRef, JobSpec, Part
@@ -36,6 +37,7 @@ class Edge:
     model: UUID | None = None
     dataset: UUID | None = None
     part: Part = Part.ALL
+    reading: Reading = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +206,11 @@ class _Planner:
     def _data(self, params: StepParams) -> dict[str, Edge]:
         match params:
             case Quantize():
-                hint = "register an .npz of real samples, or take the recipe int8-weights"
+                hint = "register a dataset of real samples, or take the recipe int8-weights"
                 edges = {"calibration": self._calibration("quantization measures activations", hint)}
                 return edges | (self._labelled() if params.accuracy else {})
             case Compress() if params.needs_data:
-                hint = "register an .npz of real samples, or leave these options out"
+                hint = "register a dataset of real samples, or leave these options out"
                 return {"calibration": self._calibration("these options measure activations", hint)}
             case Compress() if params.awq and self.spec.data.calibration:
                 return {"calibration": self._calibration("", "")}
@@ -225,7 +227,7 @@ class _Planner:
                 code="dataset_missing",
                 hint=hint,
             )
-        return Edge(dataset=data.dataset, part=data.part)
+        return _edge(data)
 
     def _labelled(self) -> dict[str, Edge]:
         if self.spec.data.evaluation is None:
@@ -233,12 +235,13 @@ class _Planner:
                 "accuracy control asks after each change how right the model is, so it needs evaluation data",
                 pointer="/data/evaluation",
                 code="dataset_missing",
-                hint="register an .npz with an array 'labels', or leave accuracy out",
+                hint="register labelled data (an array or a column 'labels', class folders), or leave "
+                "accuracy out",
             )
         return self._evaluation(self.spec.data.evaluation)
 
     def _evaluation(self, data: DataRef) -> dict[str, Edge]:
-        return {"evaluation": Edge(dataset=data.dataset, part=data.part)}
+        return {"evaluation": _edge(data)}
 
     def _lineage(self, edges: Mapping[str, Edge]) -> tuple[StepParams, ...]:
         """Return the steps that made a model in the order of the recipe; of a choice, all candidates."""
@@ -253,6 +256,10 @@ class _Planner:
 def _makers(edges: Mapping[str, Edge]) -> tuple[str, ...]:
     """Return the steps whose models are read: one, or the candidates of a choice and its reference."""
     return tuple(edge.step for role, edge in edges.items() if edge.step and not gates.is_gate(role))
+
+
+def _edge(data: DataRef) -> Edge:
+    return Edge(dataset=data.dataset, part=data.part, reading=data.reading)
 
 
 def plan(spec: JobSpec, origin: SourceModel = _UNKNOWN) -> tuple[PlannedStep, ...]:

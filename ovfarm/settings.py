@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     require_keys: bool = False
-    max_body_bytes: int = Field(default=256 * 1024, ge=1024)
+    max_body_bytes: int = Field(default=4 << 20, ge=1024)
     max_blob_bytes: int = Field(default=64 << 30, ge=1)
 
     source_hosts: tuple[str, ...] = ("huggingface.co", "*.hf.co")

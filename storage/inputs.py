@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ovfarm.datasets import PLAIN, Reading
 from ovfarm.jobs import Part
 from ovfarm.keys import digest_of
 from ovfarm.results import Manifest
@@ -15,12 +16,13 @@ from storage.tables import Artifact, Dataset, Model, Step, StepEdge
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """The files of one role, their digest by meaning, and which rows count if they are data."""
+    """The files of one role, their digest by meaning, and if they are data which rows count and how."""
 
     role: str
     manifest: Manifest
     canonical_digest: str
     part: Part
+    reading: Reading = PLAIN
 
 
 def inputs(session: Session, step_id: UUID) -> tuple[Input, ...]:
@@ -42,10 +44,18 @@ def _input(session: Session, edge: StepEdge) -> Iterator[Input]:
     else:
         rows = session.execute(select(Dataset.manifest, Dataset.digest).where(Dataset.id == edge.dataset_id))
     for manifest, digest in rows:
-        whole = edge.part is Part.ALL
+        reading = edge.reading or PLAIN
         yield Input(
             role=edge.role,
             manifest=manifest,
-            canonical_digest=digest if whole else digest_of([digest, edge.part.value]),
+            canonical_digest=_as_read(digest, edge.part, reading),
             part=edge.part,
+            reading=reading,
         )
+
+
+def _as_read(digest: str, part: Part, reading: Reading) -> str:
+    """Return the digest of files in the way in which they are read; the plain way adds nothing."""
+    if reading != PLAIN:
+        return digest_of([digest, part.value, reading.model_dump(mode="json", exclude_defaults=True)])
+    return digest if part is Part.ALL else digest_of([digest, part.value])

@@ -166,6 +166,7 @@ def _write_edge(session: Session, ids: dict[str, UUID], step_id: UUID, role: str
             model_id=edge.model,
             dataset_id=edge.dataset,
             part=edge.part,
+            reading=edge.reading if edge.dataset else None,
         )
     )
 

@@ -74,6 +74,7 @@ def _reply(request: ChildRequest, say: Say, *, sealed: bool) -> ResultFrame | In
         outputs=request.outputs,
         report=_Reporter(say),
         parts=request.parts,
+        readings=request.readings,
         openvino_device=request.openvino_device,
         threads=request.threads,
         torch_programs=request.torch_programs and sealed,

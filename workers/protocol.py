@@ -1,12 +1,13 @@
 """What crosses the socket between a node and its children, and what a step sees of the world."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from ovfarm.datasets import Reading
 from ovfarm.errors import OvfarmError
 from ovfarm.failures import Failure, FailureClass, FailureCode
 from ovfarm.hardware import Offer
@@ -34,6 +35,7 @@ class StepRequest(Document):
     params: StepParams
     inputs: dict[str, Path] = {}
     parts: dict[str, str] = {}
+    readings: dict[str, Reading] = {}
     outputs: Path
     log: Path
     openvino_device: str = "CPU"
@@ -132,9 +134,9 @@ class Bench:
     """A step's whole world: local folders by role, a device, and a way to say how far it is.
 
     ``inputs`` maps a role (``model``, ``reference``, ``calibration``, ``evaluation``, ``recipe``) to a
-    folder; ``parts`` says which rows of a dataset role count (``ovfarm.jobs.Part``); ``threads`` is 0
-    for the device's default; ``torch_programs`` says that PyTorch programs may be loaded: the operator
-    wants it, and the sandbox around this very process is full.
+    folder; ``parts`` says which rows of a dataset role count (``ovfarm.jobs.Part``), ``readings``
+    how its columns become inputs; ``threads`` is 0 for the device's default; ``torch_programs`` says that
+    PyTorch programs may be loaded: the operator wants it, and the sandbox around this very process is full.
     """
 
     inputs: dict[str, Path]
@@ -144,6 +146,7 @@ class Bench:
     openvino_device: str = "CPU"
     threads: int = 0
     torch_programs: bool = False
+    readings: dict[str, Reading] = field(default_factory=dict)
 
 
 class StepFailed(OvfarmError):

@@ -53,6 +53,7 @@ def step_request(place: Workplace, claim: Claim, ins: tuple[Input, ...], folder:
         params=claim.params,
         inputs=folders,
         parts={given.role: given.part.value for given in ins},
+        readings={given.role: given.reading for given in ins},
         outputs=outputs,
         log=folder / "log.txt",
         openvino_device=place.node.offer.openvino_device,

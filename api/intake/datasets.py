@@ -1,88 +1,127 @@
-"""Which files are datasets: one ``.npz`` whose directory promises nothing unreasonable."""
+"""Which sets of files are datasets: arrays, a table, lines of text, or a folder of images, by content.
 
-import io
-import zipfile
+Only the ends of files are looked at; a child of a node reads them.
+"""
+
+import codecs
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import prod
 
-from api.intake.content import Bytes, Content, content
-from api.intake.refusal import pointer
+from api.intake import npz
+from api.intake.content import HEAD_BYTES, Bytes, Content, content
+from api.intake.refusal import refused
 from ovfarm.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-_MAX_ENTRIES, _MAX_BYTES = 1000, 50 << 30
-# Zeros compress a thousandfold, and small sets of labels are zeros; a bomb is large as well.
-_MAX_RATIO, _RATIO_ABOVE = 200, 100 << 20
-_HINT = "write one with numpy.savez(path, INPUT=array, labels=array)"
-_STORED_OR_DEFLATED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-
-
-@dataclass
-class _Reader(io.RawIOBase):
-    """A file of the store as the standard library wants to read it."""
-
-    file: Bytes
-    place: int = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.file.size}[whence]
-        self.place = max(start + offset, 0)
-        return self.place
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        into = memoryview(buffer).cast("B")
-        found = self.file.at(self.place, len(into))
-        into[: len(found)] = found
-        self.place += len(found)
-        return len(found)
+_HINT = (
+    "a dataset is one .npz, .jsonl, .txt, .parquet or .csv, or .npy files, or a folder of JPEG, PNG, BMP or "
+    "WebP images; arrays are written with numpy.savez(path, INPUT=array, labels=array)"
+)
+_NPY, _PARQUET = b"\x93NUMPY", b"PAR1"
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
+_BESIDE = {"classes.txt": 8 << 20, "labels.csv": 8 << 20}
+_TEXTS = (".jsonl", ".txt", ".csv")
+_MAX_FOOTER = 64 << 20
+_DESCR = re.compile(rb"'descr': ?'[<>|=]?([a-zA-Z?])(\d*)'")
+_SHAPE = re.compile(rb"'shape': ?\(([\d, ]*)\)")
+_PLAIN = b"biufU"
+_UNICODE_BYTES = 4
 
 
 def check_dataset(files: Mapping[str, Bytes]) -> None:
-    """Accept one ``.npz``; raises InvalidInput with the way to make one."""
-    if len(files) != 1:
-        raise _bad(f"a dataset is one .npz file, these are {len(files)}", "/files")
-    ((name, file),) = files.items()
-    if content(file) is not Content.ZIP:
-        raise _bad(f"{name} is not an .npz of NumPy arrays", pointer(name))
+    """Accept a dataset; raises InvalidInput with what is wrong with which file."""
+    rest = {name: file for name, file in files.items() if name not in _BESIDE} or files
+    (first, *_), one = rest, len(files) == 1
+    if _is_picture(rest[first]):
+        _check_pictures(rest, files)
+    elif _head(rest[first]).startswith(_NPY) and not (one and _is_zip(rest[first])):
+        for name, file in files.items():
+            _check_npy(name, file)
+    elif one:
+        _check_single(first, files[first])
+    else:
+        odd = next((name for name, file in rest.items() if not _head(file).startswith(_NPY)), first)
+        raise _bad(odd, f"is no image and no .npy, and these are {len(files)} files")
+
+
+def _check_single(name: str, file: Bytes) -> None:
+    if _is_zip(file):
+        npz.check(name, file)
+    elif _head(file).startswith(_PARQUET):
+        _check_parquet(name, file)
+    elif name.lower().endswith(_TEXTS):
+        _check_text(name, file)
+    else:
+        raise _bad(name, "is not an .npz of NumPy arrays, nor another dataset that the farm reads")
+
+
+def _check_pictures(pictures: Mapping[str, Bytes], files: Mapping[str, Bytes]) -> None:
+    for name, file in pictures.items():
+        if not _is_picture(file):
+            raise _bad(name, "is no JPEG, PNG, BMP or WebP image, and others of these files are")
+    for name in files.keys() - pictures.keys():
+        if files[name].size > _BESIDE[name]:
+            raise _bad(name, f"has {files[name].size} bytes; at most {_BESIDE[name]} are read")
+        _check_text(name, files[name])
+
+
+def _check_npy(name: str, file: Bytes) -> None:
+    """Hold a header against the size of its file."""
+    head = _head(file)
+    if not head.startswith(_NPY):
+        raise _bad(name, "is no .npy, and others of these files are")
+    wide = head[6:7] == b"\2"
+    start = (12 if wide else 10) + int.from_bytes(head[8 : 12 if wide else 10], "little")
+    descr, shape = _DESCR.search(head), _SHAPE.search(head)
+    if head[6:8] not in {b"\1\0", b"\2\0"} or start > HEAD_BYTES or not descr or not shape:
+        raise _bad(name, "has no header as numpy.save writes it")
+    kind, size = descr.groups()
+    if kind not in _PLAIN:
+        raise _bad(name, "holds objects or records, not plain numbers")
+    each = int(size or 1) * (_UNICODE_BYTES if kind == b"U" else 1)
+    sides = [int(side) for side in shape[1].split(b",") if side.strip()]
+    if start + prod(sides) * each != file.size:
+        raise _bad(name, f"has {file.size - start} bytes of numbers, its header says {prod(sides) * each}")
+
+
+def _check_parquet(name: str, file: Bytes) -> None:
+    end = file.at(max(file.size - 8, 0), 8)
+    length = int.from_bytes(end[:4], "little")
+    if end[4:] != _PARQUET or length + 12 > file.size or length > _MAX_FOOTER:
+        raise _bad(name, "is damaged: a Parquet file ends with its description")
+
+
+def _check_text(name: str, file: Bytes) -> None:
+    head = _head(file).removeprefix(b"\xef\xbb\xbf")
+    # What is left of a character that was cut at its front is no text by itself.
+    tail = file.at(max(file.size - HEAD_BYTES, 0), HEAD_BYTES).lstrip(bytes(range(0x80, 0xC0)))
+    if not file.size or not _is_text(head) or not _is_text(tail):
+        raise _bad(name, "is empty, or no text in UTF-8")
+    if name.lower().endswith(".jsonl") and not head.lstrip().startswith(b"{"):
+        raise _bad(name, "does not begin with a JSON object; .jsonl has one on each line")
+
+
+def _head(file: Bytes) -> bytes:
+    return file.at(0, HEAD_BYTES)
+
+
+def _is_zip(file: Bytes) -> bool:
+    return content(file) is Content.ZIP
+
+
+def _is_picture(file: Bytes) -> bool:
+    head = file.at(0, 12)
+    return head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
+
+
+def _is_text(end: bytes) -> bool:
+    """Tell UTF-8 without control characters; its last character may be cut."""
     try:
-        with zipfile.ZipFile(io.BufferedReader(_Reader(file))) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeDecodeError, OSError):
-        raise _bad(f"{name} is damaged: it has no readable directory", pointer(name)) from None
-    words = _wrong(entries)
-    if words:
-        raise _bad(f"{name} {words}", pointer(name))
+        words = codecs.getincrementaldecoder("utf-8")().decode(end)
+    except UnicodeDecodeError:
+        return False
+    return not any(ord(c) < ord(" ") and c not in "\t\r\n" for c in words)
 
 
-def _wrong(entries: list[zipfile.ZipInfo]) -> str:
-    """Return what is wrong with an archive's directory, or nothing."""
-    names = [entry.filename for entry in entries]
-    unpacked = sum(entry.file_size for entry in entries)
-    packed = sum(entry.compress_size for entry in entries)
-    if not entries or any(not name.endswith(".npy") for name in names):
-        return "is not an .npz of NumPy arrays"
-    if len(names) > _MAX_ENTRIES or len(set(names)) != len(names):
-        return f"has {len(names)} arrays, or two of one name"
-    if any("/" in name or "\\" in name or "\0" in name or name.startswith(".") for name in names):
-        return "has arrays in folders"
-    if any(entry.flag_bits & 1 or entry.compress_type not in _STORED_OR_DEFLATED for entry in entries):
-        return "is encrypted, or packed in a way that NumPy does not write"
-    if unpacked > _MAX_BYTES or (unpacked > _RATIO_ABOVE and unpacked > _MAX_RATIO * max(packed, 1)):
-        return f"would unpack {packed} bytes to {unpacked}"
-    return ""
-
-
-def _bad(words: str, place: str) -> InvalidInput:
-    return InvalidInput(words, pointer=place, code="dataset_format_refused", hint=_HINT)
+def _bad(name: str, words: str) -> InvalidInput:
+    return refused(name, words, _HINT, npz.CODE)

@@ -60,7 +60,10 @@ def get_model(model_id: ModelId, session: Reading, team: Team) -> ModelView:
 
 @router.post("/datasets", tags=["datasets"], name="register", status_code=201)
 def register_dataset(asked: RegisterDataset, team: Team, door: At, response: Response) -> DatasetView:
-    """Register a dataset (one .npz) from an uploaded blob. The same file has one id."""
+    """Register a dataset from uploaded blobs: arrays, a table, lines of text, or a folder of images.
+
+    Its format is told by content. The same files have one id.
+    """
     with door.database.write() as session:
         manifest = _manifest(session, team, asked.files)
     check_dataset(stored(door.blobs, manifest))

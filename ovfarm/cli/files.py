@@ -51,13 +51,11 @@ def _model_files(path: Path) -> dict[str, Path]:
 
 
 def dataset(client: Client, named: str) -> UUID:
-    """Return the id of a dataset: given as an id, or uploaded from an .npz file."""
+    """Return the id of a dataset: given as an id, or uploaded from a file or a folder."""
     if named.startswith("dat_"):
         return _id("dat", named)
     path = Path(named)
-    if not path.is_file():
-        raise InvalidInput(f"there is no file {path}", hint="data is one .npz file or a dat_… id")
-    return client.register_dataset(path.name, path).id
+    return client.register_dataset(path.name or path.resolve().name, path).id
 
 
 def recipe(named: str) -> str | Recipe:

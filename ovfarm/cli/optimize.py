@@ -13,6 +13,7 @@ from ovfarm.cli import files, tables
 from ovfarm.cli.outcome import COMMON, Common, Exit, put, say
 from ovfarm.cli.watch import watch as watch_job
 from ovfarm.client import Client
+from ovfarm.datasets import Reading
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Need
 from ovfarm.jobs import Cache, DataRef, JobData, JobSpec, JobView, Part
@@ -24,6 +25,8 @@ def _option(text: str, **more: Any) -> Parameter:
     return Parameter(help=text, negative=(), **more)
 
 
+_DATA = "an .npz, .jsonl, .txt, .parquet or .csv, a folder of .npy files or images, or a dat_… id"
+_IMAGE = "FIELD=VALUE: what an input expects of an image: size, resize, color, layout, mean, scale, dtype"
 _TARGET = "cpu, gpu, npu or auto, or more of it: gpu/pool=lab/memory=32/isa=amx_int8; several are compared"
 
 
@@ -33,9 +36,13 @@ class Wanted:
     """What a person may say about a job."""
 
     recipe: Annotated[str, _option("a recipe's name (ovfarm recipes ls) or a YAML/JSON file")] = "int8"
-    data: Annotated[str | None, _option("one .npz: its even rows calibrate, its odd rows judge")] = None
-    calibration: Annotated[str | None, _option("an .npz of samples that are calibrated on")] = None
-    evaluation: Annotated[str | None, _option("an .npz that judges, with 'labels' for accuracy")] = None
+    data: Annotated[str | None, _option(f"{_DATA}: its even rows calibrate, its odd rows judge")] = None
+    calibration: Annotated[str | None, _option(f"{_DATA}, that is calibrated on")] = None
+    evaluation: Annotated[str | None, _option(f"{_DATA}, that judges; with labels for accuracy")] = None
+    mapping: Annotated[tuple[str, ...], _option("INPUT=COLUMN: what feeds an input", name="--map")] = ()
+    labels: Annotated[str | None, _option("the column of labels (labels)")] = None
+    image: Annotated[tuple[str, ...], _option(_IMAGE)] = ()
+    max_tokens: Annotated[int | None, _option("the most tokens of a text (128)")] = None
     overrides: Annotated[tuple[str, ...], _option("STEP.PARAMETER=VALUE", name="--set")] = ()
     target: Annotated[tuple[str, ...], _option(_TARGET)] = ("cpu",)
     cache: Annotated[Cache, _option("reuse finished work, do it again, or neither")] = Cache.USE
@@ -90,33 +97,48 @@ def _data(client: Client, wanted: Wanted) -> JobData:
     calibration, evaluation = wanted.calibration, wanted.evaluation
     if wanted.data and (calibration or evaluation):
         raise InvalidInput("--data stands for both roles; give it, or --calibration and --evaluation")
+    reading = _reading(wanted)
+
+    def ref(named: str, part: Part = Part.ALL) -> DataRef:
+        return DataRef(dataset=files.dataset(client, named), part=part, **dict(reading))
+
     if wanted.data:
-        both = files.dataset(client, wanted.data)
-        return JobData(
-            calibration=DataRef(dataset=both, part=Part.EVEN),
-            evaluation=DataRef(dataset=both, part=Part.ODD),
-        )
+        return JobData(calibration=ref(wanted.data, Part.EVEN), evaluation=ref(wanted.data, Part.ODD))
     return JobData(
-        calibration=DataRef(dataset=files.dataset(client, calibration)) if calibration else None,
-        evaluation=DataRef(dataset=files.dataset(client, evaluation)) if evaluation else None,
+        calibration=ref(calibration) if calibration else None,
+        evaluation=ref(evaluation) if evaluation else None,
     )
 
 
-def _overrides(settings: tuple[str, ...]) -> dict[str, JsonValue]:
-    overrides: dict[str, JsonValue] = {}
+def _reading(wanted: Wanted) -> Reading:
+    """Return how the columns of the data become inputs; raises ValidationError, InvalidInput."""
+    given: dict[str, JsonValue] = {
+        "mapping": _settings("--map", "INPUT=COLUMN", wanted.mapping, parsed=False),
+        "labels": wanted.labels,
+        "image": _settings("--image", "FIELD=VALUE", wanted.image) or None,
+    }
+    if wanted.max_tokens is not None:
+        given["max_tokens"] = wanted.max_tokens
+    return Reading.model_validate(given)
+
+
+def _settings(
+    flag: str, form: str, settings: tuple[str, ...], *, parsed: bool = True
+) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
     for setting in settings:
-        path, equals, value = setting.partition("=")
+        name, equals, value = setting.partition("=")
         if not equals:
-            raise InvalidInput(f"--set {setting}: expected STEP.PARAMETER=VALUE")
-        overrides[path] = yaml.safe_load(value)
-    return overrides
+            raise InvalidInput(f"{flag} {setting}: expected {form}")
+        found[name] = yaml.safe_load(value) if parsed else value
+    return found
 
 
 def _spec(client: Client, model: str, wanted: Wanted) -> JobSpec:
     """Turn words into a spec; everything that can be checked here is, before anything is uploaded."""
     try:
         targets = tuple(Need.model_validate(name) for name in wanted.target)
-        overrides = _overrides(wanted.overrides)
+        overrides = _settings("--set", "STEP.PARAMETER=VALUE", wanted.overrides)
         return JobSpec(
             recipe=files.recipe(wanted.recipe),
             model=files.model(client, model),

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from ovfarm.catalog import DatasetView, ModelView, RegisterDataset, RegisterModel
 from ovfarm.client.download import download
+from ovfarm.client.folders import dataset_files
 from ovfarm.client.transport import Transport
 from ovfarm.errors import Refused
 from ovfarm.jobs import ArtifactView, JobPage, JobResult, JobSpec, JobView, NodeView, Why
@@ -86,9 +87,10 @@ class Client:
         response = self.transport.send("POST", "/v1/models", json=asked.model_dump(mode="json"))
         return ModelView.model_validate_json(response.content)
 
-    def register_dataset(self, name: str, file: Path) -> DatasetView:
-        """Upload a dataset's file and register it."""
-        asked = RegisterDataset(name=name, files={file.name: self.upload(file)})
+    def register_dataset(self, name: str, path: Path) -> DatasetView:
+        """Upload a dataset, a file or a folder, and register it; raises InvalidInput when it is none."""
+        files = {known: self.upload(file) for known, file in dataset_files(path).items()}
+        asked = RegisterDataset(name=name, files=files)
         response = self.transport.send("POST", "/v1/datasets", json=asked.model_dump(mode="json"))
         return DatasetView.model_validate_json(response.content)
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ovfarm.datasets import Reading
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device
 from ovfarm.jobs import JobSpec, Part
@@ -100,6 +101,7 @@ class StepEdge(Row):
     model_id: Mapped[UUID | None] = mapped_column(ForeignKey("models.id"))
     dataset_id: Mapped[UUID | None] = mapped_column(ForeignKey("datasets.id"))
     part: Mapped[Part]
+    reading: Mapped[Reading | None] = mapped_column(Shape[Reading](Reading))
 
 
 class Attempt(Row):

@@ -113,7 +113,7 @@ def test_a_blob_that_was_not_sent_is_named(http: httpx.Client) -> None:
     assert refused.json()["errors"][0]["pointer"] == "/files/m.onnx"
 
 
-def test_a_dataset_is_one_npz(http: httpx.Client) -> None:
+def test_what_is_no_dataset_is_refused_with_a_way_to_make_one(http: httpx.Client) -> None:
     packed = io.BytesIO()
     np.savez(packed, x=np.zeros((3, 2), np.float32))
     npz = packed.getvalue()

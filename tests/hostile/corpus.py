@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tests.hostile import graphs
+from tests.hostile.formats import formats
 from tests.hostile.hostile import CANARY_PORT, CONVERTED, As, Hostile, hostile
 from tests.hostile.payloads import DISGUISES, OTHERS, PICKLES, ZIPS, npz, pickled, zipped
 
@@ -20,7 +21,7 @@ def corpus() -> list[Hostile]:
     """Return all hostile files; the same at every call."""
     return [
         *_programs(), *_polyglots(), *_external_data(), *_irs(), *_bombs(), *_headers(), *_configs(),
-        *_names(), *_datasets(), *_fragments(), *_unfit(),
+        *_names(), *_datasets(), *formats(), *_fragments(), *_unfit(),
     ]  # fmt: skip
 
 
@@ -228,10 +229,11 @@ def _datasets() -> Iterator[Hostile]:
         "a pickle": pickled(4),
         "text": b"a,b\n1,2\n",
         "nothing": b"",
-        "an array alone": _array("(1,)", b"\0" * 4),
     }
     for name, content in outside.items():
         yield hostile(f"data of {name}", {"d.npz": content}, DATA_FORMAT, of=As.DATASET)
+    alone = _array("(1,)", b"\0" * 4)
+    yield hostile("data of an array alone", {"d.npz": alone}, DATA, "dataset_shape", of=As.DATASET)
     yield hostile("data of two files", {"a.npz": good, "b.npz": b"PK\x03\x04"}, DATA_FORMAT, of=As.DATASET)
 
 

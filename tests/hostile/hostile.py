@@ -26,6 +26,7 @@ class Hostile:
     codes: frozenset[str]
     registered_as: As = As.MODEL
     evaluated: bool = False
+    model: bytes = b""
 
 
 # A file that does no harm and is simply converted: its trick is not followed.
@@ -33,7 +34,15 @@ CONVERTED = "converted"
 
 
 def hostile(
-    name: str, files: Mapping[str, bytes], *codes: str, of: As = As.MODEL, evaluated: bool = False
+    name: str,
+    files: Mapping[str, bytes],
+    *codes: str,
+    of: As = As.MODEL,
+    evaluated: bool = False,
+    model: bytes = b"",
 ) -> Hostile:
-    """Return a hostile set of files; a model may be ``evaluated`` on rows of four, and not just converted."""
-    return Hostile(name, files, frozenset(codes), of, evaluated)
+    """Return a hostile set of files; a model may be ``evaluated`` on rows of four, and not just converted.
+
+    A dataset judges a small ``model`` that takes rows of four, unless another is given.
+    """
+    return Hostile(name, files, frozenset(codes), of, evaluated, model)

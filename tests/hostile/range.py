@@ -110,10 +110,9 @@ class Range:
 
     def _registered(self, file: Hostile) -> str | None:
         """Return the code of the refusal, or None when the files were taken."""
-        digests = {}
-        for name, content in file.files.items():
-            digests[name] = hashlib.sha256(content).hexdigest()
-            self._http.put(f"/v1/blobs/{digests[name]}", content=content).raise_for_status()
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in file.files.items()}
+        for digest, content in {digests[name]: content for name, content in file.files.items()}.items():
+            self._http.put(f"/v1/blobs/{digest}", content=content).raise_for_status()
         body = json.dumps({"name": "hostile", "files": digests})
         asked = {"content": body, "headers": {"content-type": "application/json"}}
         answer = self._http.post(f"/v1/{file.registered_as}", **asked)  # type: ignore[arg-type] # see above
@@ -144,9 +143,9 @@ class Range:
             return Evaluate(), {"model": model, "evaluation": _written(rows, step / "in" / "evaluation")}
         if file.registered_as is As.MODEL:
             return Convert(), {"model": _written(file.files, step / "in" / "model")}
-        model = _written({"m.onnx": graphs.plain()}, step / "in" / "model")
+        model = _written({"m.onnx": file.model or graphs.plain()}, step / "in" / "model")
         data = _written(file.files, step / "in" / "evaluation")
-        return Evaluate(), {"model": model, "evaluation": data}
+        return Evaluate(), {"model": model, "reference": model, "evaluation": data}
 
     def note_traces(self, file: Hostile, step: Path, told: str, seen: Seen) -> None:
         written = b"".join(path.read_bytes() for path in (step / "out").rglob("*") if path.is_file())

@@ -1,4 +1,5 @@
-from ovfarm.keys import step_key
+from ovfarm.datasets import Image
+from ovfarm.keys import manifest_digest, step_key
 from ovfarm.recipes import Probe
 from ovfarm.states import JobState, StepState
 from storage import cache, outcomes, sweep
@@ -6,7 +7,7 @@ from storage.cache import Way
 from storage.claims import Claim
 from storage.inputs import inputs
 from tests.storage.farm import CPU, Farm, probes, product
-from tests.storage.models import int8_job
+from tests.storage.models import int8_job, int8_spec, manifest
 
 
 def way(farm: Farm, claim: Claim, key: str, *, reuse: bool = True) -> Way:
@@ -101,3 +102,32 @@ def test_a_refresh_runs_again_and_replaces_what_was_remembered(farm: Farm) -> No
         succeed(farm, claim, "k" * 64)
     newest = farm.view(farm.submit(probes(Probe(token="other"))))
     assert newest.state is JobState.QUEUED
+
+
+def digests(farm: Farm, **reading: object) -> list[str]:
+    """Return what the steps of a job that reads its data in this way are keyed by."""
+    spec = int8_spec(farm)
+    refs = {
+        role: ref.model_copy(update=reading)
+        for role, ref in (("calibration", spec.data.calibration), ("evaluation", spec.data.evaluation))
+        if ref is not None
+    }
+    farm.submit(spec.model_copy(update={"data": spec.data.model_copy(update=refs)}))
+    found = []
+    while (claim := farm.claim()) is not None:
+        with farm.database.read() as session:
+            given = inputs(session, claim.step_id)
+        found += [i.canonical_digest for i in given if i.role in refs]
+        succeed(farm, claim, claim.id.hex * 2)
+    return found
+
+
+def test_data_that_is_read_otherwise_is_other_data(farm: Farm) -> None:
+    plain = digests(farm)
+    assert set(plain) == {manifest_digest(manifest(f"{n}.npz", d * 64)) for n, d in (("c", "b"), ("e", "c"))}
+    ways = [
+        digests(farm, mapping={"x": "a"}), digests(farm, mapping={"x": "b"}), digests(farm, labels="class"),
+        digests(farm, image=Image()), digests(farm, image=Image(color="bgr")), digests(farm, max_tokens=64),
+    ]  # fmt: skip
+    assert len({tuple(way) for way in (plain, *ways)}) == 7
+    assert digests(farm, mapping={"x": "a"}) == ways[0]

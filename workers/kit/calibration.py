@@ -18,9 +18,9 @@ class Batches:
         self._bench = bench
 
     def __iter__(self) -> Iterator[data.Feed]:
-        for done, (feed, _) in enumerate(self._samples.batches(self._size), start=1):
+        for done, batch in enumerate(self._samples.batches(self._size), start=1):
             self._bench.report("calibrate", min(done, self._total), self._total)
-            yield feed
+            yield batch.feed
 
 
 def dataset(samples: data.Samples, size: int, subset: int, bench: Bench) -> nncf.Dataset:

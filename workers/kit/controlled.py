@@ -3,7 +3,9 @@
 NNCF returns a model also when the drop that was asked for cannot be reached; here that is a failure.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import nncf
 import numpy as np
@@ -12,10 +14,28 @@ import openvino as ov
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Quantize
 from ovfarm.tuning import AccuracyControl
-from workers.kit import calls, data, graph, options
+from workers.kit import calls, data, options
+from workers.kit.runner import Runner
 from workers.protocol import StepFailed, failed
 
-Row = tuple[data.Feed, int]
+
+class _Rows:
+    """The labelled batches of a dataset, read anew each time that NNCF goes over them.
+
+    The classes that ``answers`` gives stand for labels where there are none.
+    """
+
+    def __init__(self, samples: data.Samples, size: int, answers: Runner | None) -> None:
+        self._samples = samples
+        self._size = size
+        self._answers = answers
+
+    def __iter__(self) -> Iterator[data.Batch]:
+        for batch in self._samples.batches(self._size, labels=True):
+            yield batch if self._answers is None else replace(batch, labels=_classes(self._answers, batch))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._samples) / self._size)
 
 
 class Accuracy:
@@ -26,42 +46,24 @@ class Accuracy:
     """
 
     def __init__(self, samples: data.Samples, size: int, original: ov.Model | None = None) -> None:
-        self.rows: list[Row] = list(samples.batches(size))
-        if samples.labels is not None:
-            self._labels = samples.labels
-        elif original is not None:
-            self._labels = self._answers(_in_f32(original))
-        else:
+        if not samples.labelled and original is None:
             raise failed(
                 FailureClass.USER,
                 FailureCode.LABELS_MISSING,
                 "accuracy control needs labels, and the evaluation data has none",
-                hint="add an array 'labels' to the dataset, or leave accuracy out",
+                hint="add an array or a column 'labels' to the dataset, or leave accuracy out",
             )
+        answers = None if samples.labelled or original is None else Runner(_in_f32(original))
+        self.rows = _Rows(samples, size, answers)
 
-    def __call__(self, model: ov.CompiledModel, rows: Iterable[Row]) -> tuple[float, None]:
+    def __call__(self, model: ov.CompiledModel, rows: Iterable[data.Batch]) -> tuple[float, None]:
         """Return the share of rows whose highest score is at the label; NNCF gives some rows, or all."""
         right = count = 0
-        request = model.create_infer_request()
-        for feed, kept in rows:
-            labels = self._labels[self._place(feed) :][:kept]
-            right += int((_classes(request, feed, kept) == labels).sum())
-            count += kept
+        runner = Runner(model)
+        for batch in rows:
+            right += int((_classes(runner, batch) == batch.labels).sum())
+            count += batch.count
         return right / count, None
-
-    def _answers(self, model: ov.CompiledModel) -> data.Array:
-        """Return the class that a model gives each row."""
-        request = model.create_infer_request()
-        return np.concatenate([_classes(request, feed, kept) for feed, kept in self.rows])
-
-    def _place(self, feed: data.Feed) -> int:
-        """Return at which row a batch begins, by identity: NNCF may take them in any order."""
-        at = 0
-        for known, kept in self.rows:
-            if known is feed:
-                return at
-            at += kept
-        raise ValueError("a batch that is not of this dataset")
 
     def of(self, model: ov.Model) -> float:
         """Return the accuracy of a model, computed in f32."""
@@ -72,12 +74,10 @@ def _in_f32(model: ov.Model) -> ov.CompiledModel:
     return ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
-def _classes(request: ov.InferRequest, feed: data.Feed, kept: int) -> data.Array:
+def _classes(runner: Runner, batch: data.Batch) -> data.Array:
     """Return the place of the highest score in each of the rows that count."""
-    with graph.inferring():
-        scores = np.array(request.infer(feed)[0])
-    graph.check_rows(scores.shape, len(next(iter(feed.values()))), request.model_outputs[0])
-    return np.asarray(scores.reshape(len(scores), -1).argmax(axis=1)[:kept])
+    scores = runner.outputs(batch.feed, batch.count)[0]
+    return np.asarray(scores.reshape(len(scores), -1).argmax(axis=1))
 
 
 def quantize(

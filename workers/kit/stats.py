@@ -83,6 +83,11 @@ def percentiles(samples: Sequence[float], ranks: Sequence[int]) -> dict[int, flo
 
 def cosine_distance(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
     """Return 1 - cos of rows with rows, averaged: 0 where they point the same way."""
+    return max(cosine_distances(mine, theirs) / len(mine), 0.0)
+
+
+def cosine_distances(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """Return the sum of 1 - cos of each row with its counterpart."""
     norms = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
     cosine = np.einsum("ij,ij->i", mine, theirs) / np.where(norms == 0, 1, norms)
-    return max(float(np.where(norms == 0, 0, 1 - cosine).mean()), 0.0)
+    return float(np.where(norms == 0, 0, 1 - cosine).sum())

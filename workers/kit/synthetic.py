@@ -10,7 +10,7 @@ import numpy as np
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
-from workers.kit.data import Array, Feed, Samples
+from workers.kit.data import Array, Feed, Samples, drawn
 from workers.kit.described import Described, described
 from workers.protocol import failed
 
@@ -21,7 +21,7 @@ _ENOUGH_BYTES = 1 << 30
 
 def samples(network: ov.Model, folder: Path, rows: int, seed: int) -> Samples:
     """Return rows for a network whose inputs all have rows; raises StepFailed."""
-    return Samples(Synthesis(network, folder, rows, seed).feed(), None)
+    return drawn(Synthesis(network, folder, rows, seed).feed(), network)
 
 
 class Synthesis:

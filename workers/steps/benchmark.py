@@ -73,9 +73,8 @@ def _check_batch(params: Benchmark, batch: int) -> None:
 def _feed(params: Benchmark, bench: Bench, model: ov.Model, batch: int) -> data.Feed:
     """Return one batch: real rows if there are any, random ones else; the values hardly matter."""
     if "evaluation" in bench.inputs:
-        samples = data.load(bench.inputs["evaluation"], bench.parts["evaluation"], model)
-        feed, _ = next(samples.batches(batch))
-        return feed
+        samples = data.load(bench, "evaluation", model)
+        return next(samples.batches(batch)).feed
     return synthetic.Synthesis(model, bench.inputs["model"], batch, params.seed).feed()
 
 

@@ -95,7 +95,7 @@ def _dataset(model: ov.Model, params: Compress, bench: Bench) -> nncf.Dataset | 
     if "calibration" not in bench.inputs:
         return None
     graph.check_inputs(model)
-    samples = data.load(bench.inputs["calibration"], bench.parts["calibration"], model)
+    samples = data.load(bench, "calibration", model)
     return calibration.dataset(samples, data.batch_size(model, 1), params.subset_size, bench)
 
 

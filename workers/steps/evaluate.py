@@ -6,8 +6,10 @@ import openvino as ov
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.gates import digest
 from ovfarm.recipes import Evaluate
-from ovfarm.results import Conditions, Measurement, Note, StepResult, Unit
-from workers.kit import data, device, gates, graph, ir, judging, networks, several, stats, synthetic
+from ovfarm.results import Conditions, Note, StepResult
+from workers.kit import data, device, gates, graph, ir, judging, networks, several, synthetic
+from workers.kit.runner import Runner
+from workers.kit.tally import Tally
 from workers.protocol import Bench, failed
 
 _BATCH = 32
@@ -18,9 +20,10 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
     """Return ``accuracy`` when there are labels, distances when there is a reference; raises StepFailed.
 
     Cosine distance is 1 - cos of the flattened outputs, averaged over rows (0 is equal); ``agreement``
-    is the share of rows with the same top class. Both models compute in f32 unless told otherwise.
-    With ``params.max_drop`` a ``drop`` is measured against the reference, and ``gate.json`` says whether
-    that is too much; a gate that did not pass is no failure.
+    is the share of rows with the same top class. Both models compute in f32 unless told otherwise. Rows
+    are read, computed and forgotten batch by batch. With ``params.max_drop`` a ``drop`` is measured
+    against the reference, and ``gate.json`` says whether that is too much; a gate that did not pass is
+    no failure.
     """
     several_networks = len(networks.networks(bench.inputs["model"])) > 1
     if several_networks and "reference" in bench.inputs:
@@ -30,24 +33,26 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
     samples, notes = _samples(params, bench, model)
     _check_comparable(params, bench, samples)
     compiled = device.compiled(model, bench, pin_f32=params.precision == "f32")
-    outputs = _outputs(compiled, samples, bench, "evaluate")
     conditions = Conditions(
         device=bench.openvino_device,
         precision=device.told(compiled).get("INFERENCE_PRECISION_HINT", ""),
         samples=len(samples),
     )
-    found: list[Measurement] = []
-    if samples.labels is not None:
-        found.append(_accuracy(outputs, samples.labels, conditions))
-    if "reference" not in bench.inputs:
-        return StepResult(measurements=tuple(found), notes=notes)
-    compared = device.compiled(ir.read(bench.inputs["reference"]), bench, pin_f32=True)
-    reference = _outputs(compared, samples, bench, "reference")
-    found += _distances(outputs, reference, conditions)
+    reference = None
+    if "reference" in bench.inputs:
+        reference = Runner(device.compiled(ir.read(bench.inputs["reference"]), bench, pin_f32=True))
+    tally = _counted(Runner(compiled), reference, samples, bench)
+    return _judged(params, bench, tally, conditions, notes)
+
+
+def _judged(
+    params: Evaluate, bench: Bench, tally: Tally, conditions: Conditions, notes: tuple[Note, ...]
+) -> StepResult:
+    """Return what was counted, and leave a gate where one was asked for."""
+    found = tally.measurements(conditions)
     if params.max_drop is None:
         return StepResult(measurements=tuple(found), notes=notes)
-    before = None if samples.labels is None else _accuracy(reference, samples.labels, conditions).value
-    gate = judging.judged(found, before, params.max_drop, conditions)
+    gate = judging.judged(found, tally.before, params.max_drop, conditions)
     gates.write(gate, bench.outputs)
     found.append(judging.drop(gate, conditions))
     return StepResult(
@@ -56,24 +61,19 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
 
 
 def _check_comparable(params: Evaluate, bench: Bench, samples: data.Samples) -> None:
-    if "reference" in bench.inputs or (samples.labels is not None and params.max_drop is None):
+    if "reference" in bench.inputs or (samples.labelled and params.max_drop is None):
         return
-    raise failed(
-        FailureClass.USER,
-        FailureCode.LABELS_MISSING,
-        "there is nothing to compare with: no labels and no reference"
-        if params.max_drop is None
-        else "max_drop needs a reference to drop from, and there is none",
-        hint="add an array 'labels' to the dataset, or name a reference step"
-        if params.max_drop is None
-        else "name a reference step",
-    )
+    if params.max_drop is not None:
+        words, hint = "max_drop needs a reference to drop from, and there is none", "name a reference step"
+    else:
+        words = "there is nothing to compare with: no labels and no reference"
+        hint = "add labels to the dataset (an array or a column 'labels', class folders), or name a reference"
+    raise failed(FailureClass.USER, FailureCode.LABELS_MISSING, words, hint=hint)
 
 
 def _samples(params: Evaluate, bench: Bench, model: ov.Model) -> tuple[data.Samples, tuple[Note, ...]]:
     if "evaluation" in bench.inputs:
-        samples = data.load(bench.inputs["evaluation"], bench.parts["evaluation"], model)
-        return samples.first(params.samples), ()
+        return data.load(bench, "evaluation", model).first(params.samples), ()
     rows = params.samples or _RANDOM_ROWS
     note = Note(
         code="random_data",
@@ -82,31 +82,27 @@ def _samples(params: Evaluate, bench: Bench, model: ov.Model) -> tuple[data.Samp
     return synthetic.samples(model, bench.inputs["model"], rows, seed=0), (note,)
 
 
-def _outputs(compiled: ov.CompiledModel, samples: data.Samples, bench: Bench, stage: str) -> list[data.Array]:
-    """Return each output over all rows: one array an output, rows first."""
-    size = _batch(compiled)
-    request = compiled.create_infer_request()
-    rows: list[list[data.Array]] = [[] for _ in compiled.outputs]
-    done = 0
-    for feed, count in samples.batches(size):
-        request.reset_state()
-        with graph.inferring():
-            result = request.infer(feed)
-        for at, output in enumerate(compiled.outputs):
-            found = np.array(result[output])
-            graph.check_rows(found.shape, size, output)
-            rows[at].append(found[:count])
-        done += count
-        bench.report(stage, done, len(samples))
-    outputs = [np.concatenate(parts) for parts in rows]
-    for output, port in zip(outputs, compiled.outputs, strict=True):
+def _counted(runner: Runner, reference: Runner | None, samples: data.Samples, bench: Bench) -> Tally:
+    """Run all rows through the model, and through the reference if there is one."""
+    tally = Tally()
+    size = runner.fixed or (reference.fixed if reference else None) or _BATCH
+    for batch in samples.batches(size, labels=True):
+        outputs = _outputs(runner, batch)
+        expected = None if reference is None else _outputs(reference, batch)
+        if batch.labels is not None:
+            tally.judge(outputs, expected, batch.labels)
+        if expected is not None:
+            tally.compare(outputs, expected)
+        tally.rows += batch.count
+        bench.report("evaluate", tally.rows, len(samples))
+    return tally
+
+
+def _outputs(runner: Runner, batch: data.Batch) -> list[data.Array]:
+    outputs = runner.outputs(batch.feed, batch.count)
+    for output, port in zip(outputs, runner.ports, strict=True):
         _check_finite(output, port)
     return outputs
-
-
-def _batch(compiled: ov.CompiledModel) -> int:
-    shape = compiled.inputs[0].get_partial_shape()
-    return shape[0].get_length() if shape.rank.is_static and shape[0].is_static else _BATCH
 
 
 def _check_finite(output: data.Array, port: ov.Output) -> None:
@@ -119,54 +115,3 @@ def _check_finite(output: data.Array, port: ov.Output) -> None:
             "infinite",
             hint="the optimisation broke the model: keep more of it in floating point (ignored_scope)",
         )
-
-
-def _accuracy(outputs: list[data.Array], labels: data.Array, conditions: Conditions) -> Measurement:
-    scores = outputs[0].reshape(len(outputs[0]), -1)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise failed(
-            FailureClass.USER,
-            FailureCode.DATASET_SHAPE,
-            f"labels are whole numbers, one a row; these are {labels.dtype} of shape {labels.shape}",
-        )
-    right = int((scores.argmax(axis=1) == labels).sum())
-    share = stats.wilson(right, len(labels))
-    return Measurement(
-        name="accuracy",
-        value=share.value,
-        unit=Unit.RATIO,
-        ci_low=share.low,
-        ci_high=share.high,
-        conditions=conditions,
-    )
-
-
-def _distances(
-    outputs: list[data.Array], reference: list[data.Array], conditions: Conditions
-) -> list[Measurement]:
-    if [o.shape for o in outputs] != [r.shape for r in reference]:
-        raise failed(
-            FailureClass.USER,
-            FailureCode.MODEL_MISMATCH,
-            f"the outputs have the shapes {[o.shape for o in outputs]}, the reference's "
-            f"{[r.shape for r in reference]}",
-        )
-    pairs = [(_flat(mine), _flat(theirs)) for mine, theirs in zip(outputs, reference, strict=True)]
-    top, other_top = (first.argmax(axis=1) for first in pairs[0])
-    agreeing = stats.wilson(int((top == other_top).sum()), len(top))
-
-    def measured(name: str, value: float, unit: Unit = Unit.DISTANCE) -> Measurement:
-        return Measurement(name=name, value=value, unit=unit, conditions=conditions)
-
-    return [
-        measured("max_abs_difference", max(float(np.abs(a - b).max()) for a, b in pairs)),
-        measured("cosine_distance", max(stats.cosine_distance(a, b) for a, b in pairs)),
-        measured("agreement", agreeing.value, Unit.RATIO).model_copy(
-            update={"ci_low": agreeing.low, "ci_high": agreeing.high}
-        ),
-    ]
-
-
-def _flat(output: data.Array) -> data.Array:
-    """Return an output as rows of doubles."""
-    return output.reshape(len(output), -1).astype(np.float64)

@@ -32,11 +32,11 @@ def run(params: Quantize, bench: Bench) -> StepResult:
     if "calibration" not in bench.inputs:
         raise failed(FailureClass.USER, FailureCode.DATASET_MISSING, "there is no calibration data")
     graph.check_inputs(model)
-    samples = data.load(bench.inputs["calibration"], bench.parts["calibration"], model)
+    samples = data.load(bench, "calibration", model)
     dataset = calibration.dataset(samples, data.batch_size(model, 1), params.subset_size, bench)
     if params.accuracy is None:
         return _saved(_quantized(model, params, dataset), (), _notes(params, model, samples), bench)
-    judged = data.load(bench.inputs["evaluation"], bench.parts["evaluation"], model)
+    judged = data.load(bench, "evaluation", model)
     control = params.accuracy
     original = None if control.strict else model
     accuracy = controlled.Accuracy(judged, data.batch_size(model, 32), original)

@@ -1,0 +1,62 @@
+"""Whether rows fit an input: their shape, their type, their values."""
+
+from math import prod
+
+import numpy as np
+import openvino as ov
+
+from ovfarm.failures import FailureCode
+from workers.kit.data.rows import Array, bad
+
+
+def check(port: ov.Output, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
+    """Raise StepFailed when rows of this shape and type cannot be fed to an input."""
+    name, taken = port.get_any_name(), port.get_partial_shape()
+    if not shape:
+        raise bad(FailureCode.DATASET_SHAPE, f"the array for {name!r} is one number, not rows")
+    wanted = f"input {name!r} takes {taken.to_string()}"
+    if taken.rank.is_static:
+        fits = taken.rank.get_length() == len(shape) and all(
+            dimension.compatible(ov.Dimension(size))
+            for dimension, size in list(zip(taken, shape, strict=True))[1:]
+        )
+        if not fits:
+            raise bad(FailureCode.DATASET_SHAPE, f"{wanted}, the data is {shape}")
+    target = np.dtype(port.get_element_type().to_dtype())
+    if not np.can_cast(dtype, target, "same_kind") and dtype.kind not in "biu":
+        raise bad(FailureCode.DATASET_SHAPE, f"input {name!r} takes {target}, the data is {dtype}")
+
+
+def spread(rows: Array, port: ov.Output) -> Array:
+    """Return numbers or flat lists in the shape of an input, where it has as many and is all static."""
+    shape = port.get_partial_shape()
+    sides = list(shape)[1:] if shape.rank.is_static else []
+    if shape.rank.is_dynamic or rows.ndim > 2 or any(side.is_dynamic for side in sides):
+        return rows
+    lengths = [side.get_length() for side in sides]
+    return rows.reshape(len(rows), *lengths) if prod(rows.shape[1:]) == prod(lengths) else rows
+
+
+def fitting(rows: Array, port: ov.Output, numbers: range) -> Array:
+    """Return rows in an input's type; raises StepFailed when they do not fit, or are not finite.
+
+    ``numbers`` are those of the rows in the dataset, for who has to look for them there.
+    """
+    check(port, rows.shape, rows.dtype)
+    target = np.dtype(port.get_element_type().to_dtype())
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.ascontiguousarray(rows, dtype=target)
+    if found.dtype.kind == "f" and (wrong := int(found.size - np.isfinite(found).sum())):
+        raise bad(
+            FailureCode.DATASET_NOT_FINITE,
+            f"{wrong} of {found.size} values of {port.get_any_name()!r} are NaN or infinite, "
+            f"in rows {numbers[0]} to {numbers[-1]}",
+            hint="calibrating on them would ruin the model in silence; clean the data",
+        )
+    return found
+
+
+def filled(rows: Array, size: int) -> Array:
+    """Return ``size`` rows: the last is repeated."""
+    missing = size - len(rows)
+    return rows if not missing else np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
