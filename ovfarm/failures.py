@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import ConfigDict, Field
 
+from ovfarm.patches import Patch
 from ovfarm.shapes import Document
 
 
@@ -73,7 +74,11 @@ class FailureCode(StrEnum):
 
 
 class Failure(Document):
-    """Why an attempt ended without a result; ``evidence`` is the tool's own words, shortened."""
+    """Why an attempt ended without a result; ``evidence`` is the tool's own words, shortened.
+
+    ``hint`` and ``patches`` are what a step itself advises; as a job is shown, ``ovfarm.advice`` fills
+    them up from ``ovfarm.hints``.
+    """
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
@@ -82,3 +87,4 @@ class Failure(Document):
     message: str = Field(max_length=2000)
     hint: str | None = Field(default=None, max_length=1000)
     evidence: str | None = Field(default=None, max_length=8000)
+    patches: tuple[Patch, ...] = Field(default=(), max_length=16)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ovfarm.patches import Patch
 from ovfarm.shapes import Digest, Document, FileName, Name
 
 
@@ -71,16 +72,49 @@ class Progress(Document):
     eta_s: float | None = None
 
 
-class Note(Document):
-    """Something the user should know although the step succeeded."""
+class NoteCode(StrEnum):
+    """What a note is about; stable, like the codes of failures."""
 
-    code: str
+    LITTLE_CALIBRATION_DATA = "little_calibration_data"
+    TRANSFORMER = "transformer"
+    TRANSFORMER_NOT_TOLD = "transformer_not_told"
+    RANDOM_DATA = "random_data"
+    NARROW_WEIGHTS = "narrow_weights"
+    REDUCED_PRECISION = "reduced_precision"
+    ACCURACY_LOST = "accuracy_lost"
+    OUTPUTS_DIFFER = "outputs_differ"
+    BUDGET_OVER = "budget_over"
+    BUSY_HOST = "busy_host"
+    EMULATED = "emulated"
+    EXPORTED = "exported"
+    TOKENIZER_NOT_CONVERTED = "tokenizer_not_converted"
+    EIGHT_BITS = "eight_bits"
+    FREE_SHAPES = "free_shapes"
+    ONE_NETWORK = "one_network"
+    EMPTY_STATE = "empty_state"
+    GATE_PASSED = "gate_passed"
+    GATE_FAILED = "gate_failed"
+    NOT_REACHED = "not_reached"
+    NOT_NEEDED = "not_needed"
+    CHOSEN = "chosen"
+    NOTHING_PASSED = "nothing_passed"
+
+
+class Note(Document):
+    """Something the user should know although the step succeeded.
+
+    ``hint`` and ``patches`` say what to do about it; as a job's result is shown they are filled in.
+    """
+
+    code: NoteCode
     message: str = Field(max_length=1000)
+    hint: str | None = Field(default=None, max_length=1000)
+    patches: tuple[Patch, ...] = Field(default=(), max_length=16)
 
 
 def stopped(notes: Iterable[Note]) -> bool:
     """Tell by its notes whether a step did nothing because of a gate."""
-    return any(note.code in {"not_reached", "not_needed"} for note in notes)
+    return any(note.code in {NoteCode.NOT_REACHED, NoteCode.NOT_NEEDED} for note in notes)
 
 
 class Port(Document):
@@ -161,7 +195,7 @@ class StepResult(Document):
 
 def emulated(result: StepResult) -> StepResult:
     """Return a result that says of each number that the CPU stood in for the device."""
-    note = Note(code="emulated", message="a CPU stood in for the device: these numbers are none of it")
+    note = Note(code=NoteCode.EMULATED, message="a CPU stood in for the device: these numbers are none of it")
     return result.model_copy(
         update={
             "measurements": tuple(

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from ovfarm.errors import LeaseLost
 from ovfarm.failures import Failure, FailureCode
-from ovfarm.hints import HINTS
 from ovfarm.jobs import NodeState
 from ovfarm.results import Manifest, Measurement, Progress, StepResult
 from ovfarm.states import StepEvent, StepState, step_target
@@ -169,7 +168,7 @@ def fail(session: Session, claim: Claim, failure: Failure) -> None:
 
 def fail_as_poison(session: Session, claim: Claim, failure: Failure) -> None:
     """End a step that has killed its child on every try, and refuse the same work from now on."""
-    poison = failure.model_copy(update={"code": FailureCode.POISON, "hint": HINTS[FailureCode.POISON]})
+    poison = failure.model_copy(update={"code": FailureCode.POISON, "hint": None, "patches": ()})
     fail(session, claim, poison)
     quarantine(session, claim.job_id, failure.message)
 

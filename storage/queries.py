@@ -6,8 +6,10 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ovfarm.advice import Advice
 from ovfarm.errors import Conflict, NotFound
-from ovfarm.jobs import ArtifactView, JobResult, JobSummary, JobView, StepOutcome
+from ovfarm.failures import Failure
+from ovfarm.jobs import ArtifactView, JobResult, JobSummary, JobView, StepOutcome, StepView
 from ovfarm.recipes import Kind
 from ovfarm.results import StepResult, stopped
 from ovfarm.shapes import public_id
@@ -30,11 +32,18 @@ def job(session: Session, team: UUID, job_id: UUID) -> JobView:
         spec=row.spec,
         steps=steps,
         cancel_requested=row.cancel_requested,
-        failure=row.failure,
+        failure=_failure(row, steps),
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
+
+
+def _failure(row: Job, steps: tuple[StepView, ...]) -> Failure | None:
+    """Return a job's failure as the step shows it that it is of."""
+    of_steps = (step.failure for step in steps if step.state is StepState.FAILED and step.failure)
+    same = (shown for shown in of_steps if row.failure and shown.message == row.failure.message)
+    return next(same, row.failure)
 
 
 def _job(session: Session, team: UUID, job_id: UUID) -> Job:
@@ -92,10 +101,11 @@ def result(session: Session, team: UUID, job_id: UUID) -> JobResult:
         )
     )
     models = _models(session, job_id)
+    advice = Advice(row.spec, row.recipe)
     packages = [step.artifact_id for step, _ in steps if step.kind is Kind.PACKAGE and not _stopped(step)]
     return JobResult(
         id=row.id,
-        steps=tuple(_outcome(step, made, models.get(step.id)) for step, made in steps),
+        steps=tuple(_outcome(step, made, models.get(step.id), advice) for step, made in steps),
         package=packages[-1] if packages else None,
         seconds=(row.finished_at - row.created_at).total_seconds(),
     )
@@ -117,7 +127,7 @@ def _models(session: Session, job_id: UUID) -> dict[UUID, str]:
     return dict(rows.all())
 
 
-def _outcome(step: Step, made: Artifact | None, model: str | None) -> StepOutcome:
+def _outcome(step: Step, made: Artifact | None, model: str | None, advice: Advice) -> StepOutcome:
     found = step.result or StepResult()
     return StepOutcome(
         name=step.name,
@@ -126,7 +136,7 @@ def _outcome(step: Step, made: Artifact | None, model: str | None) -> StepOutcom
         cached=step.cached,
         measurements=found.measurements,
         verdict=found.verdict,
-        notes=found.notes,
+        notes=tuple(advice.on_note(note, step.name) for note in found.notes),
         element_types=found.element_types,
         chosen=found.chosen,
         artifact=step.artifact_id,

@@ -7,7 +7,6 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from ovfarm.failures import Failure, FailureClass, FailureCode
-from ovfarm.hints import HINTS
 from ovfarm.states import StepEvent, StepState, step_sources, step_target
 from storage.columns import db_now
 from storage.database import ring_after_commit
@@ -75,7 +74,6 @@ def cancel_below(session: Session, failed_id: UUID, failed_name: str, job_id: UU
             failure_class=FailureClass.USER,
             code=FailureCode.UPSTREAM,
             message=f"step {failed_name!r} did not succeed",
-            hint=HINTS[FailureCode.UPSTREAM],
         )
         _cancel(session, frontier, job_id, upstream)
 

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from ovfarm.errors import LeaseLost
 from ovfarm.failures import Failure, FailureClass, FailureCode
-from ovfarm.hints import HINTS
 from ovfarm.states import StepEvent, StepState, step_target
 from storage.columns import db_now
 from storage.events import record
@@ -146,7 +145,7 @@ def _failure(session: Session, lost: _Lost, event: StepEvent) -> Failure:
     ):
         code = FailureCode.POISON
         quarantine(session, lost.job_id, message)
-    return Failure(failure_class=FailureClass.INFRA, code=code, message=message, hint=HINTS[code])
+    return Failure(failure_class=FailureClass.INFRA, code=code, message=message)
 
 
 def _end(session: Session, lost: _Lost, event: StepEvent, failure: Failure, *, attempt: int) -> None:

@@ -3,6 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ovfarm.advice import Advice
 from ovfarm.jobs import ArtifactView, JobSummary, NodeState, StepView
 from ovfarm.states import JOB_ENDED, StepState
 from storage.tables import Artifact, Attempt, Job, Node, NodeNeed, Step
@@ -13,7 +14,7 @@ _PROGRAMS = " (OVFARM_TORCH_PROGRAMS=true on a node whose sandbox is full)"
 
 def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
     """Return the steps of a job in order, with what each does or waits for."""
-    served = _served(session)
+    served, advice = _served(session), Advice(job.spec, job.recipe)
     rows = session.execute(
         select(Step, Attempt, Node)
         .outerjoin(Attempt, Attempt.claim_id == Step.claim_id)
@@ -21,7 +22,7 @@ def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
         .where(Step.job_id == job.id)
         .order_by(Step.ordinal)
     )
-    return tuple(_step_view(job, served, *row) for row in rows)
+    return tuple(_step_view(job, served, advice, *row) for row in rows)
 
 
 def _served(session: Session) -> dict[str, list[str]]:
@@ -40,7 +41,12 @@ def _served(session: Session) -> dict[str, list[str]]:
 
 
 def _step_view(
-    job: Job, served: dict[str, list[str]], step: Step, attempt: Attempt | None, node: Node | None
+    job: Job,
+    served: dict[str, list[str]],
+    advice: Advice,
+    step: Step,
+    attempt: Attempt | None,
+    node: Node | None,
 ) -> StepView:
     running = step.state is StepState.RUNNING
     return StepView(
@@ -60,7 +66,7 @@ def _step_view(
         finished_at=step.finished_at,
         ready_at=step.ready_at,
         artifact=step.artifact_id,
-        failure=step.failure,
+        failure=advice.on_failure(step.failure, step.name) if step.failure else None,
     )
 
 

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 from ovfarm.errors import LeaseLost, Unavailable
 from ovfarm.failpoints import Failpoint, failpoint
 from ovfarm.failures import Failure, FailureClass, FailureCode
-from ovfarm.hints import HINTS
 from ovfarm.jobs import Cache
 from ovfarm.keys import manifest_digest, step_key
 from ovfarm.policy import backoff
@@ -171,7 +170,7 @@ def _canonical(meaning: str | None, manifest: Manifest | None) -> str:
 def _storage_failure(away: Unavailable) -> Failure:
     corrupt = away.code == FailureCode.STORE_CORRUPT
     code = FailureCode.STORE_CORRUPT if corrupt else FailureCode.STORE
-    return Failure(failure_class=FailureClass.INFRA, code=code, message=away.message, hint=HINTS[code])
+    return Failure(failure_class=FailureClass.INFRA, code=code, message=away.message)
 
 
 def _disk_failure(disk: OSError) -> Failure:
@@ -179,5 +178,4 @@ def _disk_failure(disk: OSError) -> Failure:
         failure_class=FailureClass.INFRA,
         code=FailureCode.NODE_DISK_FULL,
         message=f"the node could not write its scratch files: {disk}",
-        hint=HINTS[FailureCode.NODE_DISK_FULL],
     )

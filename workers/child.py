@@ -8,7 +8,6 @@ from typing import Protocol
 
 from ovfarm.failures import Failure, FailureClass, FailureCode
 from ovfarm.hardware import Offer
-from ovfarm.hints import HINTS
 from ovfarm.recipes import Kind
 from ovfarm.results import Progress, StepResult
 from ovfarm.shapes import Document
@@ -23,6 +22,7 @@ from workers.protocol import (
     ProgressFrame,
     ResultFrame,
     StepFailed,
+    more_memory,
 )
 
 _REPORT_EVERY_S = 0.1
@@ -56,9 +56,9 @@ def answer(request: ChildRequest, say: Say, *, sealed: bool) -> None:
     except StepFailed as failed:
         say(FailureFrame(failure=failed.failure))
     except MemoryError:
-        say(FailureFrame(failure=_out_of_memory(traceback.format_exc())))
+        say(FailureFrame(failure=_out_of_memory(traceback.format_exc(), request)))
     except Exception as crash:  # noqa: BLE001 - the boundary: the parent must hear of anything
-        say(FailureFrame(failure=_crash(crash)))
+        say(FailureFrame(failure=_crash(crash, request)))
 
 
 def _reply(request: ChildRequest, say: Say, *, sealed: bool) -> ResultFrame | InventoryFrame | EscapesFrame:
@@ -102,24 +102,23 @@ class _Reporter:
         self._say(ProgressFrame(progress=Progress(stage=stage, done=done, total=total)))
 
 
-def _crash(crash: Exception) -> Failure:
+def _crash(crash: Exception, request: ChildRequest) -> Failure:
     trace = "".join(traceback.format_exception(crash))
     if any(words in str(crash) for words in _NO_MEMORY):
-        return _out_of_memory(trace)
+        return _out_of_memory(trace, request)
     return Failure(
         failure_class=FailureClass.CRASH,
         code=FailureCode.CRASHED,
         message=f"the step ended with an unexpected {type(crash).__name__}: {str(crash)[:500]}",
-        hint=HINTS[FailureCode.CRASHED],
         evidence=trace[-4000:],
     )
 
 
-def _out_of_memory(trace: str) -> Failure:
+def _out_of_memory(trace: str, request: ChildRequest) -> Failure:
     return Failure(
         failure_class=FailureClass.LIMIT,
         code=FailureCode.OUT_OF_MEMORY,
         message="the step asked for more memory than it may use",
-        hint=HINTS[FailureCode.OUT_OF_MEMORY],
         evidence=trace[-4000:],
+        patches=more_memory(request.limits),
     )

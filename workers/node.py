@@ -13,6 +13,7 @@ import structlog
 from ovfarm.errors import Unavailable
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device, Offer, SandboxLevel, SandboxMode
+from ovfarm.hints import HINTS
 from ovfarm.recipes import known_steps
 from ovfarm.settings import Preload, Settings
 from storage.database import Database
@@ -62,7 +63,7 @@ def inventory(settings: Settings, zygote: Zygote, scratch: Path) -> Offer:
         raise Unavailable(
             f"this machine cannot serve {settings.device}: {found.message}",
             code=found.code,
-            hint=found.hint or "see what is there with: ./farm doctor",
+            hint=found.hint or HINTS[found.code].words,
         )
     if not isinstance(found, Offer):
         raise TypeError(f"an inventory was answered with {type(found).__name__}")

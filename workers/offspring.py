@@ -7,7 +7,7 @@ import socket
 import time
 
 from ovfarm.failures import Failure, FailureClass, FailureCode
-from ovfarm.hints import HINTS
+from ovfarm.patches import Patch
 from workers import limits
 from workers.childlog import ChildLog
 from workers.frames import BadFrame, Inbox, parsed
@@ -20,6 +20,7 @@ from workers.protocol import (
     InventoryRequest,
     LastFrame,
     ProgressFrame,
+    more_memory,
 )
 from workers.quota import Quota
 
@@ -46,7 +47,7 @@ class Offspring:
         self._answers = ANSWERS[request.request]
         self._listening = True
         self._stage = ""
-        self._timeout_s = request.limits.timeout_s
+        self._limits = request.limits
         self._deadline = time.monotonic() + request.limits.timeout_s
         self._quota = _quota(request)
         self.processes = request.limits.processes or _MOST_PROCESSES
@@ -117,7 +118,7 @@ class Offspring:
             return
         self._log.bound()
         if now > self._deadline:
-            message = f"the step took longer than {self._timeout_s:g} s"
+            message = f"the step took longer than {self._limits.timeout_s:g} s"
             self._end(FailureClass.LIMIT, FailureCode.TIMEOUT, message)
         elif self._quota is not None and self._quota.exceeded(now, self.pid):
             message = f"the step wrote more than the {self._quota.bound} bytes that a step may"
@@ -170,6 +171,7 @@ class Offspring:
                 FailureClass.LIMIT,
                 FailureCode.OUT_OF_MEMORY,
                 "the step was killed from outside, most often by the kernel for want of memory",
+                patches=more_memory(self._limits),
             )
         if status == -signal.SIGXCPU:
             return self._failure(
@@ -190,11 +192,16 @@ class Offspring:
             return self._failure(FailureClass.CRASH, FailureCode.READER_CRASHED, message)
         return self._failure(FailureClass.CRASH, FailureCode.CRASHED, f"the step's process died of {name}")
 
-    def _failure(self, failure_class: FailureClass, code: FailureCode, message: str) -> FailureFrame:
-        hint = HINTS.get(code)
-        return FailureFrame(
-            failure=Failure(failure_class=failure_class, code=code, message=message[:2000], hint=hint)
-        )
+    def _failure(
+        self,
+        failure_class: FailureClass,
+        code: FailureCode,
+        message: str,
+        *,
+        patches: tuple[Patch, ...] = (),
+    ) -> FailureFrame:
+        failure = Failure(failure_class=failure_class, code=code, message=message[:2000], patches=patches)
+        return FailureFrame(failure=failure)
 
 
 def _signal(number: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from ovfarm.datasets import Reading
 from ovfarm.errors import OvfarmError
 from ovfarm.failures import Failure, FailureClass, FailureCode
 from ovfarm.hardware import Offer
+from ovfarm.patches import Patch
 from ovfarm.recipes import StepParams
 from ovfarm.results import Progress, StepResult
 from ovfarm.shapes import Document
@@ -149,6 +151,14 @@ class Bench:
     readings: dict[str, Reading] = field(default_factory=dict)
 
 
+def more_memory(limits: ChildLimits) -> tuple[Patch, ...]:
+    """Return the patch that asks for twice the memory that a child had; none when it had no bound."""
+    if not limits.memory_bytes:
+        return ()
+    twice = 2 * ceil(limits.memory_bytes / (1 << 30))
+    return (Patch(why=f"a node with twice the memory: {twice} GiB", limits={"memory_gib": twice}),)
+
+
 class StepFailed(OvfarmError):
     """A step ended without a result, for a reason that it can name."""
 
@@ -166,8 +176,12 @@ def failed(
     *,
     hint: str | None = None,
     evidence: str | None = None,
+    patches: tuple[Patch, ...] = (),
 ) -> StepFailed:
-    """Return the exception to raise for a failure, with the tool's words cut to a bearable length."""
+    """Return the exception to raise for a failure, with the tool's words cut to a bearable length.
+
+    Without a ``hint`` the words of ``ovfarm.hints`` are shown; ``patches`` come before its own.
+    """
     shown = evidence[:4000] if evidence else None
     return StepFailed(
         Failure(
@@ -176,5 +190,6 @@ def failed(
             message=message[:2000],
             hint=hint,
             evidence=shown,
+            patches=patches,
         )
     )

@@ -16,7 +16,6 @@ import time
 
 from ovfarm.failures import Failure, FailureClass, FailureCode
 from ovfarm.hardware import SandboxLevel
-from ovfarm.hints import HINTS
 from workers import limits
 from workers.child import answer
 from workers.childlog import ChildLog
@@ -107,7 +106,7 @@ class Server:
         self._children[run.id] = Offspring(run.id, pid, reply, log, run.request)
 
     def _refuse(self, name: str, words: str, code: FailureCode) -> None:
-        failure = Failure(failure_class=FailureClass.INFRA, code=code, message=words, hint=HINTS[code])
+        failure = Failure(failure_class=FailureClass.INFRA, code=code, message=words)
         send(self._control, Said(id=name, last=True, frame=FailureFrame(failure=failure)))
 
     def _become_child(self, run: Run, parent: int, reply: socket.socket, log: int) -> None:
@@ -143,7 +142,7 @@ class Server:
         except OSError as refused:
             code = FailureCode.NODE_SANDBOX
             words = f"the node could not confine the step: {refused}"
-            failure = Failure(failure_class=FailureClass.INFRA, code=code, message=words, hint=HINTS[code])
+            failure = Failure(failure_class=FailureClass.INFRA, code=code, message=words)
             return FailureFrame(failure=failure)
         return None
 

@@ -1,4 +1,4 @@
-"""``ovfarm jobs``: list, show, wait, cancel, download."""
+"""``ovfarm jobs``: list, show, wait, retry, cancel, download."""
 
 import hashlib
 from pathlib import Path
@@ -11,6 +11,8 @@ from rich.console import Console
 from ovfarm.cli import tables
 from ovfarm.cli.optimize import finish
 from ovfarm.cli.outcome import COMMON, Common, Exit, put, say
+from ovfarm.cli.patches import tell_failure, tell_notes
+from ovfarm.cli.retry import retry
 from ovfarm.cli.watch import watch
 from ovfarm.errors import InvalidInput, NotFound, Refused
 from ovfarm.jobs import ArtifactView, JobResult
@@ -18,7 +20,8 @@ from ovfarm.recipes import Kind
 from ovfarm.shapes import parse_id, public_id
 from ovfarm.states import JobState
 
-app = App(name="jobs", help="List, show, wait for, cancel and download jobs.")
+app = App(name="jobs", help="List, show, wait for, retry, cancel and download jobs.")
+app.command(retry)
 
 
 def _job(named: str) -> UUID:
@@ -63,7 +66,11 @@ def show(job: str, *, common: Common = COMMON) -> None:
     ]
     tables.listing(("step", "state", "node", ""), rows, console)
     if view.ended and view.state is JobState.SUCCEEDED:
-        tables.show(client.result(view.id), console)
+        result = client.result(view.id)
+        tables.show(result, console)
+        tell_notes(result)
+    if view.failure:
+        tell_failure(view.id, view.failure)
 
 
 def _why(reason: str | None, failure: object) -> str:

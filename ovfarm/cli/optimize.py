@@ -4,19 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from cyclopts import Parameter
 from pydantic import JsonValue, ValidationError
 from rich.console import Console
 
 from ovfarm.cli import files, tables
 from ovfarm.cli.outcome import COMMON, Common, Exit, put, say
+from ovfarm.cli.patches import settings, tell_failure, tell_notes
 from ovfarm.cli.watch import watch as watch_job
 from ovfarm.client import Client
 from ovfarm.datasets import Reading
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Need
-from ovfarm.jobs import Cache, DataRef, JobData, JobSpec, JobView, Part
+from ovfarm.jobs import Cache, DataRef, JobData, JobSpec, JobView, Limits, Part
 from ovfarm.shapes import public_id
 from ovfarm.states import JobState
 
@@ -28,6 +28,8 @@ def _option(text: str, **more: Any) -> Parameter:
 _DATA = "an .npz, .jsonl, .txt, .parquet or .csv, a folder of .npy files or images, or a dat_… id"
 _IMAGE = "FIELD=VALUE: what an input expects of an image: size, resize, color, layout, mean, scale, dtype"
 _TARGET = "cpu, gpu, npu or auto, or more of it: gpu/pool=lab/memory=32/isa=amx_int8; several are compared"
+
+LIMIT = _option("memory_gib=16, step_timeout_s=7200 or max_attempts=5: bounds of every step", name="--limit")
 
 
 @Parameter(name="*")
@@ -45,6 +47,7 @@ class Wanted:
     max_tokens: Annotated[int | None, _option("the most tokens of a text (128)")] = None
     overrides: Annotated[tuple[str, ...], _option("STEP.PARAMETER=VALUE", name="--set")] = ()
     target: Annotated[tuple[str, ...], _option(_TARGET)] = ("cpu",)
+    limits: Annotated[tuple[str, ...], LIMIT] = ()
     cache: Annotated[Cache, _option("reuse finished work, do it again, or neither")] = Cache.USE
     title: Annotated[str, _option("a few words to find the job by")] = ""
 
@@ -83,10 +86,9 @@ def finish(client: Client, view: JobView, *, json: bool, download: Path | None =
         put(result.model_dump_json())
     elif view.state is JobState.SUCCEEDED:
         tables.show(result, Console())
+        tell_notes(result)
     if view.failure:
-        say(f"✗ {view.failure.message}")
-        if view.failure.hint:
-            say(f"  {view.failure.hint}")
+        tell_failure(view.id, view.failure)
     if download and result.package:
         for path in client.download(client.artifact(result.package), download):
             say(f"wrote {path}")
@@ -113,24 +115,23 @@ def _data(client: Client, wanted: Wanted) -> JobData:
 def _reading(wanted: Wanted) -> Reading:
     """Return how the columns of the data become inputs; raises ValidationError, InvalidInput."""
     given: dict[str, JsonValue] = {
-        "mapping": _settings("--map", "INPUT=COLUMN", wanted.mapping, parsed=False),
+        "mapping": _columns(wanted.mapping),
         "labels": wanted.labels,
-        "image": _settings("--image", "FIELD=VALUE", wanted.image) or None,
+        "image": settings(wanted.image, "--image") or None,
     }
     if wanted.max_tokens is not None:
         given["max_tokens"] = wanted.max_tokens
     return Reading.model_validate(given)
 
 
-def _settings(
-    flag: str, form: str, settings: tuple[str, ...], *, parsed: bool = True
-) -> dict[str, JsonValue]:
+def _columns(pairs: tuple[str, ...]) -> dict[str, JsonValue]:
+    """Return which column feeds which input; names are words, whatever YAML would make of them."""
     found: dict[str, JsonValue] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
         if not equals:
-            raise InvalidInput(f"{flag} {setting}: expected {form}")
-        found[name] = yaml.safe_load(value) if parsed else value
+            raise InvalidInput(f"--map {pair}: expected INPUT=COLUMN")
+        found[name] = value
     return found
 
 
@@ -138,13 +139,15 @@ def _spec(client: Client, model: str, wanted: Wanted) -> JobSpec:
     """Turn words into a spec; everything that can be checked here is, before anything is uploaded."""
     try:
         targets = tuple(Need.model_validate(name) for name in wanted.target)
-        overrides = _settings("--set", "STEP.PARAMETER=VALUE", wanted.overrides)
+        overrides = settings(wanted.overrides)
+        limits = Limits.model_validate(settings(wanted.limits, "--limit"))
         return JobSpec(
             recipe=files.recipe(wanted.recipe),
             model=files.model(client, model),
             data=_data(client, wanted),
             overrides=overrides,
             targets=targets,
+            limits=limits,
             cache=wanted.cache,
             title=wanted.title,
         )

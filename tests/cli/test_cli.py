@@ -1,17 +1,24 @@
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import openvino as ov
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from ovfarm.cli.outcome import Exit
+from ovfarm.cli.patches import command, settings
 from ovfarm.cli.supervise import free_port
+from ovfarm.patches import Patch
 from ovfarm.recipes import Recipe
 from storage.schema import migrate
 from tests.e2e.stack import Stack
@@ -148,6 +155,48 @@ def test_waiting_may_time_out_and_a_failed_job_fails(cli: Cli, files: Path, tmp_
     failing.write_text("steps:\n  - kind: probe\n    action: fail\n")
     done = cli("optimize", str(files / "small.xml"), "--recipe", str(failing), code=Exit.FAILED)
     assert "told to fail" in done.stderr
+
+
+def test_the_line_that_is_advised_can_be_pasted(cli: Cli, files: Path) -> None:
+    failed = cli(
+        "optimize", str(files / "small.xml"), "--recipe", "int4", "--set", "compress.group_size=48",
+        "--set", "compress.all_layers=true", "--set", "benchmark.time_budget_s=1", code=Exit.FAILED,
+    )  # fmt: skip
+    lines = [shlex.split(line) for line in failed.stderr.splitlines() if "ovfarm jobs retry" in line]
+    first = next(line for line in lines if "compress.group_size=16" in line)
+    done = cli(*first[1:], "--limit", "max_attempts=2", "--json")
+    assert {step["name"] for step in json.loads(done.stdout)["steps"]} >= {"compress", "package"}
+    shown = cli("jobs", "show", first[3])
+    assert shlex.join(first) in shown.stderr
+
+
+def test_a_job_is_tried_again_as_it_was_or_with_another_recipe(cli: Cli, files: Path) -> None:
+    job = cli("optimize", str(files / "small.xml"), "--recipe", "int8-weights", "--no-watch").stdout.strip()
+    again = json.loads(cli("jobs", "retry", job, "--no-watch", "--json").stdout)
+    assert again["id"] != job
+    assert again["recipe"] == "int8-weights"
+    other = cli("jobs", "retry", job, "--recipe", "int4", "--cache", "off", "--no-watch", "--json").stdout
+    assert (json.loads(other)["recipe"], json.loads(other)["spec"]["cache"]) == ("int4", "off")
+    for wrong, words in (("compress.depth=1", "not a parameter"), ("depth", "expected STEP.PARAMETER")):
+        assert words in cli("jobs", "retry", job, "--set", wrong, code=Exit.USAGE).stderr
+    assert "memory_gib" in cli("jobs", "retry", job, "--limit", "memory_gib=0", code=Exit.USAGE).stderr
+    assert "NAME=VALUE" in cli("jobs", "retry", job, "--limit", "memory_gib", code=Exit.USAGE).stderr
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        st.lists,
+    )
+)
+def test_a_value_that_is_shown_is_read_back(value: JsonValue) -> None:
+    (line,) = [command(UUID(int=1), Patch(why="w", overrides={"a.b": value}))]
+    words = shlex.split(line)
+    assert settings((words[words.index("--set") + 1],)) == {"a.b": value}
 
 
 def test_an_old_recipe_is_translated_without_a_farm(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import importlib
 import json
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,15 @@ def test_a_type_that_is_not_exported_is_named(
     with pytest.raises(StepFailed) as refused:
         convert.run(Convert(task="text-generation-with-past"), bench(model=folder))
     assert refused.value.failure.code is FailureCode.ARCHITECTURE_UNSUPPORTED
+
+
+def test_a_model_that_cannot_be_traced_is_told_in_the_tools_words(bench: Benches, tmp_path: Path) -> None:
+    whisper = BY_NAME["whisper"]
+    short = replace(whisper, values={**whisper.values, "max_source_positions": 100})
+    with pytest.raises(StepFailed) as refused:
+        convert.run(Convert(task="auto"), bench(model=build(short, tmp_path / "short")))
+    assert refused.value.failure.code is FailureCode.EXPORT_FAILED
+    assert "mel input features" in (refused.value.failure.evidence or "")
 
 
 def test_a_large_model_is_not_compressed_unasked(

@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from ovfarm.errors import Conflict, LeaseLost, NotFound
 from ovfarm.failures import Failure, FailureClass, FailureCode
 from ovfarm.hardware import Device
+from ovfarm.hints import HINTS
 from ovfarm.jobs import JobView
 from ovfarm.recipes import Probe
 from ovfarm.results import Progress
@@ -166,7 +167,7 @@ def test_a_failure_cancels_what_hangs_on_it_and_nothing_else(farm: Farm) -> None
     farm.succeed(by_name["evaluate-reference"])
     ended = farm.view(job)
     assert ended.state is JobState.FAILED
-    assert ended.failure == BROKEN
+    assert ended.failure == BROKEN.model_copy(update={"hint": HINTS[BROKEN.code].words})
     assert ended.reason == "no"
 
 

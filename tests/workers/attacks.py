@@ -54,7 +54,10 @@ def reply_just_below_the_bound(_: Bench) -> None:
     failure = {"class": "user", "code": "crashed", "message": "m", "evidence": "e"}
     body = json.dumps({"frame": "failure", "failure": failure})
     _reply(body.encode() + b" " * ((1 << 20) - len(body)))
-    long = {"frame": "result", "result": {"notes": [{"code": "n", "message": "x" * ((1 << 20) - 200)}]}}
+    long = {
+        "frame": "result",
+        "result": {"notes": [{"code": "emulated", "message": "x" * ((1 << 20) - 200)}]},
+    }
     _reply(json.dumps(long).encode())
     os._exit(0)
 

@@ -52,6 +52,16 @@ def refusals() -> Iterator[None]:
         ) from refused
     except nncf.InvalidGroupSizeError:
         raise
+    except ValueError as refused:
+        if "HW" not in str(refused):
+            raise
+        raise failed(
+            FailureClass.USER,
+            FailureCode.PARAMETER_REFUSED,
+            "the target device cannot compute with these quantizers",
+            hint="leave num_bits, mode and per_channel to NNCF, or take another target_device",
+            evidence=" ".join(str(refused).split()),
+        ) from refused
     except RuntimeError as refused:
         raise _of_the_model(refused) from refused
 

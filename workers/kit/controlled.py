@@ -12,9 +12,10 @@ import numpy as np
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.patches import Patch
 from ovfarm.recipes import Quantize
 from ovfarm.tuning import AccuracyControl
-from workers.kit import calls, data, options
+from workers.kit import calls, data, ir, options
 from workers.kit.runner import Runner
 from workers.protocol import StepFailed, failed
 
@@ -105,9 +106,11 @@ def quantize(
             advanced_quantization_parameters=options.quantization(params.advanced),
             advanced_accuracy_restorer_parameters=options.restorer(control),
         )
+    if control.strict and not ir.quantized(quantized):
+        raise _all_given_back(before, control)
     after = accuracy.of(quantized)
     if control.strict and (words := too_far(before, after, control)):
-        raise _refused(words)
+        raise _refused(words, before, after, control)
     return quantized, before, after
 
 
@@ -122,10 +125,28 @@ def too_far(before: float, after: float, control: AccuracyControl) -> str | None
     )
 
 
-def _refused(words: str) -> StepFailed:
+def _all_given_back(before: float, control: AccuracyControl) -> StepFailed:
+    more = max(2 * control.max_drop, 0.02)
+    return failed(
+        FailureClass.USER,
+        FailureCode.ACCURACY_DROP,
+        f"max_drop {control.max_drop:g} ({control.drop_type}) below {before:.4f} is kept only with every "
+        "layer given back to floating point, so nothing is left quantized",
+        hint="allow a larger max_drop, give more calibration data, or take the recipe int8-weights",
+        patches=(Patch(why="allow a larger drop", overrides={"quantize.accuracy.max_drop": more}),),
+    )
+
+
+def _refused(words: str, before: float, after: float, control: AccuracyControl) -> StepFailed:
+    lost = before - after if control.drop_type == "absolute" else 1 - after / before
+    # Rounded up: the same quantization loses the same again.
+    enough = min(math.ceil(lost * 1000) / 1000 + 0.001, 0.999)
     return failed(
         FailureClass.USER,
         FailureCode.ACCURACY_DROP,
         words,
         hint="allow a larger max_drop, give more calibration data, or take the recipe int8-weights",
+        patches=(
+            Patch(why="allow what was lost just now", overrides={"quantize.accuracy.max_drop": enough}),
+        ),
     )

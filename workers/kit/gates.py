@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ovfarm import gates
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Kind, StepParams
-from ovfarm.results import Gate, Note, StepResult
+from ovfarm.results import Gate, Note, NoteCode, StepResult
 from workers.protocol import Bench, failed
 
 _MOST_BYTES = 1 << 16
@@ -23,7 +23,7 @@ def stopped(params: StepParams, bench: Bench) -> StepResult | None:
     if gate is None:
         return None
     write(gate, bench.outputs)
-    code = "not_needed" if gate.not_needed else "not_reached"
+    code = NoteCode.NOT_NEEDED if gate.not_needed else NoteCode.NOT_REACHED
     return StepResult(notes=(Note(code=code, message=gate.words),))
 
 

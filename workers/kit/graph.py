@@ -1,12 +1,14 @@
 """Whether a graph that was read can be worked with: names that are text, inputs that can be fed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.patches import Patch
 from ovfarm.results import Port
+from workers.kit import fitting
 from workers.protocol import StepFailed, failed
 
 _MOST_PORTS = 1000
@@ -72,7 +74,7 @@ def check_inputs(model: ov.Model) -> None:
             raise _unusable(f"its input {name!r} takes batches of no rows")
 
 
-def check_rows(got: tuple[int, ...], rows: int, port: ov.Output) -> None:
+def check_rows(got: tuple[int, ...], rows: int, port: ov.Output, inputs: Iterable[ov.Output]) -> None:
     """Raise StepFailed when an output has not one row for each row of the input."""
     if not got or got[0] != rows or 0 in got:
         raise failed(
@@ -80,6 +82,7 @@ def check_rows(got: tuple[int, ...], rows: int, port: ov.Output) -> None:
             FailureCode.OUTPUT_SHAPE,
             f"the output {port.get_any_name()!r} has the shape {list(got)} for {rows} rows of input",
             hint="export the model with a dynamic batch as the first dimension of inputs and outputs",
+            patches=fitting.one_row(inputs) if got and got[0] == 1 else (),
         )
 
 
@@ -97,17 +100,17 @@ def attention_layers(model: ov.Model) -> int:
 
 
 @contextmanager
-def inferring() -> Iterator[None]:
+def inferring(patches: tuple[Patch, ...] = ()) -> Iterator[None]:
     """Turn what OpenVINO says of a model that cannot compute on its rows into the user's failure."""
     try:
         yield
     except RuntimeError as refused:
         if "alloc" in str(refused):
             raise
-        raise cannot_infer(str(refused)) from refused
+        raise cannot_infer(str(refused), patches) from refused
 
 
-def cannot_infer(words: str) -> StepFailed:
+def cannot_infer(words: str, patches: tuple[Patch, ...] = ()) -> StepFailed:
     """Return the failure of a model that cannot compute, with OpenVINO's own words."""
     return failed(
         FailureClass.USER,
@@ -115,6 +118,7 @@ def cannot_infer(words: str) -> StepFailed:
         "the model cannot compute on the rows that it was given",
         hint="often a Reshape with a fixed batch: export the model with a dynamic batch, or batch=1 data",
         evidence=words,
+        patches=patches,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ovfarm.results import Conditions, Gate, Measurement, Note, Unit
+from ovfarm.results import Conditions, Gate, Measurement, Note, NoteCode, Unit
 
 # Shares of rows are sums of fractions: a drop of exactly the bound must not fail by their rounding.
 _ROUNDING = 1e-9
@@ -54,4 +54,4 @@ def drop(gate: Gate, conditions: Conditions) -> Measurement:
 
 def note(gate: Gate) -> Note:
     """Return what to say of a gate."""
-    return Note(code="gate_passed" if gate.passed else "gate_failed", message=gate.words)
+    return Note(code=NoteCode.GATE_PASSED if gate.passed else NoteCode.GATE_FAILED, message=gate.words)

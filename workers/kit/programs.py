@@ -14,7 +14,7 @@ import openvino as ov
 from ovfarm import signatures
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
-from ovfarm.results import Note
+from ovfarm.results import Note, NoteCode
 from workers.kit import graph, ir, shaping
 from workers.protocol import Bench, StepFailed, failed
 
@@ -150,7 +150,7 @@ def notes(model: ov.Model, params: Convert) -> tuple[Note, ...]:
     if not free:
         return ()
     words = f"sizes beyond the batch are free in {_listed(free)}; {_shapes_hint(params, free)}"
-    return (Note(code="free_shapes", message=words[:1000]),)
+    return (Note(code=NoteCode.FREE_SHAPES, message=words[:1000]),)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import openvino as ov
 
-from workers.kit import graph
+from workers.kit import fitting, graph
 from workers.kit.data import Array, Feed
 
 
@@ -12,6 +12,7 @@ class Runner:
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self.ports = compiled.outputs
+        self._inputs = compiled.inputs
         self._request = compiled.create_infer_request()
         shape = compiled.inputs[0].get_partial_shape()
         self.fixed = int(shape[0].get_length()) if shape.rank.is_static and shape[0].is_static else None
@@ -28,11 +29,11 @@ class Runner:
         some = {name: _exactly(array[at : at + size], size) for name, array in feed.items()}
         if self._stateful:
             self._request.reset_state()
-        with graph.inferring():
+        with graph.inferring(fitting.one_row(self._inputs)):
             result = self._request.infer(some)
         found = [np.array(result[port]) for port in self.ports]
         for array, port in zip(found, self.ports, strict=True):
-            graph.check_rows(array.shape, size, port)
+            graph.check_rows(array.shape, size, port, self._inputs)
         return found
 
 

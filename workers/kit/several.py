@@ -8,7 +8,7 @@ import openvino as ov
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.gates import digest
 from ovfarm.recipes import Evaluate
-from ovfarm.results import Conditions, Measurement, Note, StepResult, Unit
+from ovfarm.results import Conditions, Measurement, Note, NoteCode, StepResult, Unit
 from workers.kit import device, gates, graph, ir, judging, networks, stats, synthetic
 from workers.kit.data import Array, Feed
 from workers.protocol import Bench, failed
@@ -35,7 +35,7 @@ def evaluated(params: Evaluate, bench: Bench) -> StepResult:
         found += _compared(bench, name, pin_f32=params.precision == "f32")
     bench.report("evaluate", len(mine), len(mine))
     note = Note(
-        code="random_data",
+        code=NoteCode.RANDOM_DATA,
         message=f"the {len(mine)} networks were compared one by one on {_FEEDS} made-up inputs each",
     )
     worst = tuple(_worst(found))

@@ -10,6 +10,8 @@ import numpy as np
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.patches import Patch
+from workers.kit import fitting
 from workers.kit.data import Array, Feed, Samples, drawn
 from workers.kit.described import Described, described
 from workers.protocol import failed
@@ -90,6 +92,7 @@ class Synthesis:
             FailureCode.DYNAMIC_SHAPE,
             f"input {port.get_any_name()!r} has the shape {shape}: random rows have no size",
             hint="give evaluation data: its shapes are used",
+            patches=fitting.sized(self._network),
         )
 
 
@@ -109,5 +112,7 @@ def _within(dimension: ov.Dimension, size: int) -> int:
     return max(wanted, int(dimension.get_min_length()), 1)
 
 
-def _refused(code: FailureCode, message: str, *, hint: str | None = None) -> Exception:
-    return failed(FailureClass.USER, code, message, hint=hint)
+def _refused(
+    code: FailureCode, message: str, *, hint: str | None = None, patches: tuple[Patch, ...] = ()
+) -> Exception:
+    return failed(FailureClass.USER, code, message, hint=hint, patches=patches)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.patches import Patch
 from ovfarm.recipes import Benchmark
-from ovfarm.results import Measurement, Note, StepResult, Unit
-from workers.kit import arms, data, graph, networks, stats, synthetic
+from ovfarm.results import Measurement, Note, NoteCode, StepResult, Unit
+from workers.kit import arms, data, fitting, graph, ir, networks, stats, synthetic
 from workers.kit.arms import CANDIDATE, REFERENCE_DEFAULT, REFERENCE_F32, Arm
 from workers.protocol import Bench, failed
 
@@ -47,17 +48,19 @@ def run(params: Benchmark, bench: Bench) -> StepResult:
     ]
     _measure(params, bench, built, began)
     _keep(built, bench)
-    result = _result(params, built, batch)
-    return result.model_copy(update={"notes": (*result.notes, *_what(network, model))})
+    halved = "f16" in ir.element_types(model)
+    notes = (*_precision(built, halved=halved), *_what(network, model))
+    return _result(params, built, batch, notes)
 
 
 def _what(network: str, model: ov.Model) -> Iterator[Note]:
     """Yield what was timed, where that is not the model as a whole."""
     if network != networks.ALONE:
-        yield Note(code="one_network", message=f"the model has several networks; {network} was timed")
+        words = f"the model has several networks; {network} was timed"
+        yield Note(code=NoteCode.ONE_NETWORK, message=words)
     if any(op.get_type_name() == "ReadValue" for op in model.get_ops()):
         words = "each inference starts from an empty state: what was timed is the first of a sequence"
-        yield Note(code="empty_state", message=words)
+        yield Note(code=NoteCode.EMPTY_STATE, message=words)
 
 
 def _check_batch(params: Benchmark, batch: int) -> None:
@@ -67,6 +70,7 @@ def _check_batch(params: Benchmark, batch: int) -> None:
             FailureCode.DYNAMIC_SHAPE,
             f"the model's batch is fixed at {batch}, so it cannot run with batch {params.batch}",
             hint=f"leave batch out, or set it to {batch}",
+            patches=(Patch(why="the model's own batch", overrides={"benchmark.batch": batch}),),
         )
 
 
@@ -81,7 +85,7 @@ def _feed(params: Benchmark, bench: Bench, model: ov.Model, batch: int) -> data.
 def _measure(params: Benchmark, bench: Bench, built: list[Arm], began: float) -> None:
     for done, arm in enumerate(built):
         bench.report("warm up", done, len(built))
-        with graph.inferring():
+        with graph.inferring(_smaller(params, arm)):
             arm.warm_up()
     schedule = arms.Schedule(built)
     deadline = began + params.time_budget_s
@@ -94,6 +98,13 @@ def _measure(params: Benchmark, bench: Bench, built: list[Arm], began: float) ->
         if rounds >= _MIN_ROUNDS and rounds % _LOOK_EVERY == 0 and _known(params, built):
             break
     bench.report("measure", rounds, rounds)
+
+
+def _smaller(params: Benchmark, arm: Arm) -> tuple[Patch, ...]:
+    """Return what may help a model that takes no batch of this size."""
+    if params.batch:
+        return (Patch(why="measure with a batch of 1", overrides={"benchmark.batch": 1}),)
+    return fitting.one_row(arm.compiled.inputs)
 
 
 def _expected_rounds(built: list[Arm], seconds: float) -> int:
@@ -119,7 +130,7 @@ def _keep(built: list[Arm], bench: Bench) -> None:
     (bench.outputs / SAMPLES).write_text(json.dumps({"unit": "ns", "rounds": raw}))
 
 
-def _result(params: Benchmark, built: list[Arm], batch: int) -> StepResult:
+def _result(params: Benchmark, built: list[Arm], batch: int, notes: tuple[Note, ...]) -> StepResult:
     ratios = _ratios(params, built)
     rows = stats.resampled(len(built[0].rounds), params.seed)
     found = [
@@ -142,7 +153,7 @@ def _result(params: Benchmark, built: list[Arm], batch: int) -> StepResult:
     return StepResult(
         measurements=tuple(found),
         verdict=stats.verdict(ratios[REFERENCE_DEFAULT], params.margin),
-        notes=_notes(params, built, batch),
+        notes=(*notes, *_notes(params, built, batch)),
     )
 
 
@@ -167,13 +178,24 @@ def _latencies(arm: Arm, median: stats.Interval, pace: stats.Interval, batch: in
     ]
 
 
+def _precision(built: list[Arm], *, halved: bool) -> tuple[Note, ...]:
+    """Say when a device computes in another precision than weights or pin suggest: it does so in silence."""
+    pinned, _, candidate = (arm.conditions(1).precision for arm in built)
+    words = []
+    if halved and candidate not in {"f16", ""}:
+        words.append(f"the weights are FP16, and this device computes in {candidate}")
+    if pinned not in {"f32", ""}:
+        words.append(f"the reference was pinned to f32, and this device computes it in {pinned}")
+    return tuple(Note(code=NoteCode.REDUCED_PRECISION, message=each) for each in words)
+
+
 def _notes(params: Benchmark, built: list[Arm], batch: int) -> tuple[Note, ...]:
     conditions = built[-1].conditions(batch)
     notes: list[Note] = []
     if not _known(params, built):
         notes.append(
             Note(
-                code="budget_over",
+                code=NoteCode.BUDGET_OVER,
                 message=f"after {params.time_budget_s:g} s the ratios are known less well than to "
                 f"± {params.half_width:.0%}; give a larger time_budget_s for more",
             )
@@ -182,7 +204,7 @@ def _notes(params: Benchmark, built: list[Arm], batch: int) -> tuple[Note, ...]:
     if conditions.load_average and conditions.load_average > busy + 1:
         notes.append(
             Note(
-                code="busy_host",
+                code=NoteCode.BUSY_HOST,
                 message=f"the host was busy with other things (load {conditions.load_average:.1f}); "
                 "the ratios allow for it, the milliseconds do not",
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.gates import AFTER, CHOSEN_FILE, last_passed
 from ovfarm.recipes import Choose
-from ovfarm.results import Chosen, Gate, Judged, Note, StepResult
+from ovfarm.results import Chosen, Gate, Judged, Note, NoteCode, StepResult
 from workers.kit import gates, networks, whole
 from workers.protocol import Bench, failed
 
@@ -49,12 +49,12 @@ def _judged(name: str, number: int, bench: Bench) -> Judged:
 def _notes(chosen: Chosen) -> tuple[Note, ...]:
     numbers = "; ".join(f"{one.name}: {_told(gate)}" for one in chosen.judged for gate in one.gates)
     taken = f"the model of {chosen.gate!r} was taken" if chosen.gate else "the reference was taken"
-    notes = [Note(code="chosen", message=f"{taken} ({numbers})"[:1000])]
+    notes = [Note(code=NoteCode.CHOSEN, message=f"{taken} ({numbers})"[:1000])]
     if chosen.gate is None:
         words = (
             "NO GATE PASSED: this is the reference as it came, nothing was gained; allow a larger max_drop"
         )
-        notes.insert(0, Note(code="nothing_passed", message=words))
+        notes.insert(0, Note(code=NoteCode.NOTHING_PASSED, message=words))
     return tuple(notes)
 
 

@@ -6,8 +6,9 @@ import nncf
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.patches import Patch
 from ovfarm.recipes import Compress
-from ovfarm.results import Note, StepResult
+from ovfarm.results import Note, NoteCode, StepResult
 from workers.kit import calibration, calls, data, graph, ir, networks, options, whole
 from workers.protocol import Bench, StepFailed, failed
 
@@ -66,7 +67,7 @@ class _Work:
         if self.params.mode.startswith("int8") or self.total == 1 or networks.generates(name):
             return self.params
         words = f"{name} is compressed to int8_asym: only the networks that generate go below 8 bits"
-        self.notes.append(Note(code="eight_bits", message=words))
+        self.notes.append(Note(code=NoteCode.EIGHT_BITS, message=words))
         return Compress(name=self.params.name)
 
 
@@ -102,6 +103,7 @@ def _dataset(model: ov.Model, params: Compress, bench: Bench) -> nncf.Dataset | 
 def _group_size(params: Compress, model: ov.Model, words: str) -> StepFailed:
     fitting = _fitting_group(model)
     asked = params.group_size or 128
+    why = "one group a channel" if fitting == -1 else "the largest that divides the channels of every layer"
     return failed(
         FailureClass.USER,
         FailureCode.GROUP_SIZE,
@@ -109,6 +111,7 @@ def _group_size(params: Compress, model: ov.Model, words: str) -> StepFailed:
         hint=f"--set {params.name}.group_size={fitting} divides them all; -1 makes one group a channel; "
         f"or --set {params.name}.group_size_fallback=adjust",
         evidence=words,
+        patches=(Patch(why=why, overrides={"compress.group_size": fitting}),),
     )
 
 

@@ -8,7 +8,7 @@ import openvino as ov
 from ovfarm import bounds
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
-from ovfarm.results import Measurement, Note, Port, StepResult, Unit
+from ovfarm.results import Measurement, Note, NoteCode, Port, StepResult, Unit
 from workers.kit import graph, halves, ir, networks, programs, shaping, whole
 from workers.protocol import READING, Bench, failed
 
@@ -60,11 +60,11 @@ def _exported(params: Convert, source: Path, target: Path) -> tuple[Note, ...]:
             evidence=str(missing),
         ) from missing
     task = huggingface.export(params, source, target)
-    notes = [Note(code="exported", message=f"exported for the task {task}")]
+    notes = [Note(code=NoteCode.EXPORTED, message=f"exported for the task {task}")]
     tokens = any((source / name).exists() for name in _TEXT)
     if tokens and not (target / networks.TOKENIZER).exists():
         words = "its tokenizer could not become OpenVINO IR: generation needs the one of transformers"
-        notes.append(Note(code="tokenizer_not_converted", message=words))
+        notes.append(Note(code=NoteCode.TOKENIZER_NOT_CONVERTED, message=words))
     return tuple(notes)
 
 
@@ -106,7 +106,7 @@ def _notes(params: Convert, types: dict[str, int]) -> tuple[Note, ...]:
         listed = ", ".join(f"{count} in {name}" for name, count in narrow.items())
         return (
             Note(
-                code="narrow_weights",
+                code=NoteCode.NARROW_WEIGHTS,
                 message=f"the model came with weights narrower than FP32, which stay: {listed}",
             ),
         )

@@ -5,7 +5,7 @@ import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Quantize
-from ovfarm.results import Gate, Measurement, Note, StepResult, Unit
+from ovfarm.results import Gate, Measurement, Note, NoteCode, StepResult, Unit
 from workers.kit import calibration, calls, controlled, data, gates, graph, ir, networks, options, whole
 from workers.protocol import READING, Bench, failed
 
@@ -48,7 +48,7 @@ def run(params: Quantize, bench: Bench) -> StepResult:
     if not control.strict and not ir.quantized(quantized):
         return _nothing_left(measured, bench)
     lost = controlled.too_far(before, after, control)
-    notes = (Note(code="accuracy_drop", message=lost),) if lost else ()
+    notes = (Note(code=NoteCode.ACCURACY_LOST, message=lost),) if lost else ()
     return _saved(quantized, measured, (*notes, *_notes(params, model, samples)), bench)
 
 
@@ -56,7 +56,7 @@ def _nothing_left(measured: tuple[Measurement, ...], bench: Bench) -> StepResult
     """Leave a gate in place of a model that went back to floating point as a whole."""
     words = "not reached: to keep the accuracy all layers went back to floating point, so nothing is INT8"
     gates.write(Gate(passed=False, not_reached=True, words=words), bench.outputs)
-    return StepResult(measurements=measured, notes=(Note(code="not_reached", message=words),))
+    return StepResult(measurements=measured, notes=(Note(code=NoteCode.NOT_REACHED, message=words),))
 
 
 def _quantized(model: ov.Model, params: Quantize, dataset: nncf.Dataset) -> ov.Model:
@@ -98,15 +98,15 @@ def _notes(params: Quantize, model: ov.Model, samples: data.Samples) -> tuple[No
     notes = []
     if len(samples) < min(params.subset_size, _FEW_ROWS):
         words = f"calibrated on {len(samples)} rows; 300 are customary, and fewer may cost accuracy"
-        notes.append(Note(code="little_calibration_data", message=words))
+        notes.append(Note(code=NoteCode.LITTLE_CALIBRATION_DATA, message=words))
     attention = graph.attention_layers(model)
     if attention and params.model_type == "auto":
         words = f"{attention} attention layers were found, so model_type is transformer"
-        notes.append(Note(code="transformer", message=words))
+        notes.append(Note(code=NoteCode.TRANSFORMER, message=words))
     elif attention and params.model_type == "other":
         words = (
             f"the model has {attention} attention layers and model_type is other: "
             "such models often lose most of their accuracy; compare the distances below"
         )
-        notes.append(Note(code="transformer_not_told", message=words))
+        notes.append(Note(code=NoteCode.TRANSFORMER_NOT_TOLD, message=words))
     return tuple(notes)

@@ -1,0 +1,96 @@
+"""What a step says although it succeeded."""
+
+from ovfarm.failures import FailureCode as C
+from ovfarm.hints.hint import Hint, Remedy, Topic
+from ovfarm.results import NoteCode as N
+
+_CONTROL = Remedy(
+    why="give layers back to floating point until accuracy drops by no more than 0.01",
+    overrides={"quantize.accuracy": {"max_drop": 0.01}},
+)
+_CLOSER = (
+    _CONTROL,
+    Remedy(why="more calibration data, if there are so many rows", times={"quantize.subset_size": 3}),
+    Remedy(why="asymmetric activations", overrides={"quantize.preset": "mixed"}),
+    Remedy(
+        why="bias correction layer by layer: slower to make, and closer",
+        overrides={"quantize.fast_bias_correction": False},
+    ),
+    Remedy(why="INT8 for a fifth of the layers, those that lose most", overrides={"compress.ratio": 0.8}),
+    Remedy(why="smaller groups", at_most={"compress.group_size": 64}),
+    Remedy(why="a larger type for what stays out of INT4", overrides={"compress.backup_mode": "int8_asym"}),
+    Remedy(why="scales that fit the activations", overrides={"compress.scale_estimation": True}),
+    Remedy(why="INT8 in place of INT4, for the weights alone", recipe="int8-weights"),
+)
+
+NOTES: dict[C | N, Hint] = {
+    N.ACCURACY_LOST: Hint(
+        topic=Topic.ACCURACY,
+        means="The model is right less often than its reference, on the same labelled rows.",
+        words="keep more in floating point, calibrate on more data, or let accuracy control decide",
+        patches=_CLOSER,
+    ),
+    N.OUTPUTS_DIFFER: Hint(
+        topic=Topic.ACCURACY,
+        means="The outputs are far from the reference's.",
+        words="judge with labelled data whether that matters; if it does, keep more in floating point",
+        patches=_CLOSER,
+    ),
+    N.LITTLE_CALIBRATION_DATA: Hint(
+        topic=Topic.DATA,
+        means="There were few rows to calibrate on.",
+        words="give some hundreds of real samples; 300 are customary",
+        patches=(
+            Remedy(why="use more of the rows, if there are more", times={"quantize.subset_size": 3}),
+            Remedy(why="INT8 for the weights alone, which needs no data", recipe="int8-weights"),
+        ),
+    ),
+    N.TRANSFORMER: Hint(
+        topic=Topic.ACCURACY,
+        means="Attention was found, so NNCF was told that this is a transformer.",
+        words="nothing to do; set model_type to other only when a comparison speaks for it",
+    ),
+    N.TRANSFORMER_NOT_TOLD: Hint(
+        topic=Topic.ACCURACY,
+        means="The model has attention, and model_type says that it is no transformer.",
+        words="set model_type to transformer or auto, and compare accuracy or distances",
+        patches=(
+            Remedy(
+                why="attention needs its own way to be quantized",
+                overrides={"quantize.model_type": "transformer"},
+            ),
+        ),
+    ),
+    N.RANDOM_DATA: Hint(
+        topic=Topic.DATA,
+        means="There is no evaluation data, so outputs were compared on random rows.",
+        words="give evaluation data: real rows say more about a model than noise",
+    ),
+    N.NARROW_WEIGHTS: Hint(
+        topic=Topic.CONVERSION,
+        means="The model came with weights narrower than FP32, which stay.",
+        words="export it in FP32 for an FP32 reference; a conversion invents no precision",
+    ),
+    N.REDUCED_PRECISION: Hint(
+        topic=Topic.PERFORMANCE,
+        means="The device computes in another precision than the weights or the recipe suggest.",
+        words="read the precision that each measurement names; FP16 weights save size, not always time",
+        patches=(Remedy(why="compute in f32", overrides={"evaluate.precision": "f32"}),),
+    ),
+    N.BUDGET_OVER: Hint(
+        topic=Topic.PERFORMANCE,
+        means="The time budget was over before the ratios were known well enough.",
+        words="give a larger time_budget_s, or a wider half_width",
+        patches=(Remedy(why="measure for longer", times={"benchmark.time_budget_s": 4}),),
+    ),
+    N.BUSY_HOST: Hint(
+        topic=Topic.PERFORMANCE,
+        means="The host was busy with things that are not the farm's.",
+        words="measure again when the host is quiet: ovfarm jobs retry JOB --cache refresh",
+    ),
+    N.EMULATED: Hint(
+        topic=Topic.OPERATION,
+        means="A CPU stood in for the device.",
+        words="take none of these numbers for the device's; run the job on a node that has it",
+    ),
+}
