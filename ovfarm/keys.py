@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from ovfarm.hardware import Offer
 from ovfarm.jobs import JobSpec
-from ovfarm.recipes import Convert, Evaluate, Kind, StepParams
+from ovfarm.recipes import Compress, Convert, Evaluate, Kind, StepParams
 from ovfarm.results import Manifest
 from ovfarm.shapes import Document
 
@@ -53,6 +53,12 @@ def fingerprint(spec: JobSpec) -> str:
 
 def _tools(params: StepParams, offer: Offer) -> dict[str, JsonValue]:
     versions = offer.versions
+    if isinstance(params, Compress) and params.mode == "auto":
+        return {
+            "openvino": versions.openvino,
+            "nncf": versions.nncf,
+            "optimum_intel": versions.optimum_intel,
+        }
     if params.kind in {Kind.QUANTIZE, Kind.COMPRESS, Kind.PACKAGE}:
         return {"openvino": versions.openvino, "nncf": versions.nncf}
     if isinstance(params, Convert) and params.task:

@@ -79,7 +79,7 @@ class _Planner:
     def steps(self, params: StepParams) -> list[PlannedStep]:
         """Return the planned steps of one recipe step: one, or one for each target."""
         edges = self._edges(params)
-        params = self._exported(params, edges)
+        params = self._known(self._exported(params, edges))
         loads = self._loads_program(params, edges)
         lineage = self._lineage(edges) if params.kind is Kind.PACKAGE else ()
         if params.kind in MODEL_MAKERS:
@@ -129,13 +129,23 @@ class _Planner:
             )
         return params
 
+    def _known(self, params: StepParams) -> StepParams:
+        """Tell a compression of mode ``auto`` whose model it is, as far as its source says so."""
+        source = self.origin.source or ""
+        if not isinstance(params, Compress) or params.mode != "auto" or not source.startswith("hf://"):
+            return params
+        name = source.removeprefix("hf://").partition("@")[0]
+        return params.model_copy(update={"known_as": params.known_as or name})
+
     def _equipped(self, need: Need, params: StepParams) -> Need:
         """Ask for the toolkit that a step needs and for memory: what the job names, else an estimate."""
         wanted = self.spec.limits.memory_gib or need_gib(params.kind, self.origin.size, self.origin.format)
         asked: dict[str, object] = {}
         if wanted and (need.memory_gib or 0) < wanted:
             asked["memory_gib"] = wanted
-        if isinstance(params, Convert) and params.task:
+        if (isinstance(params, Convert) and params.task) or (
+            isinstance(params, Compress) and params.mode == "auto"
+        ):
             asked["toolkit"] = Toolkit.HUGGINGFACE
         return need.model_copy(update=asked)
 
@@ -212,7 +222,7 @@ class _Planner:
             case Compress() if params.needs_data:
                 hint = "register a dataset of real samples, or leave these options out"
                 return {"calibration": self._calibration("these options measure activations", hint)}
-            case Compress() if params.awq and self.spec.data.calibration:
+            case Compress() if (params.awq or params.mode == "auto") and self.spec.data.calibration:
                 return {"calibration": self._calibration("", "")}
             case Evaluate() | Benchmark() if self.spec.data.evaluation:
                 return self._evaluation(self.spec.data.evaluation)

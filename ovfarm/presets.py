@@ -47,6 +47,12 @@ _INT8_WEIGHTS = Recipe(
     steps=(Convert(), Compress(), Evaluate(), Benchmark(), Package()),
 )
 
+_AUTO = Recipe(
+    name="auto",
+    title="Weights alone, as optimum-intel is configured for this very model; INT8 where it is not",
+    steps=(Convert(), Compress(mode="auto"), Evaluate(), Benchmark(), Package()),
+)
+
 _INT4 = Recipe(
     name="int4",
     title="Weights alone in INT4; needs no data, for models that wait for memory",
@@ -107,7 +113,7 @@ _LADDER = Recipe(
 )
 
 PRESETS: dict[str, Recipe] = {
-    r.name: r for r in (_FP16, _INT8, _INT8_ACCURATE, _INT8_WEIGHTS, _INT4, _INT4_QUALITY, _LADDER)
+    r.name: r for r in (_FP16, _INT8, _INT8_ACCURATE, _INT8_WEIGHTS, _INT4, _INT4_QUALITY, _AUTO, _LADDER)
 }
 
 

@@ -115,14 +115,15 @@ class Quantize(_Gated):
 
 CompressMode = Literal[
     "int8_sym", "int8_asym", "int4_sym", "int4_asym", "int3_sym", "int2_sym", "nf4", "cb4", "mxfp4",
-    "mxfp8_e4m3", "fp8_e4m3", "fp4", "nvfp4",
+    "mxfp8_e4m3", "fp8_e4m3", "fp4", "nvfp4", "auto",
 ]  # fmt: skip
 
 
 class Compress(_Gated):
     """Compress the weights alone; activations stay in floating point (NNCF).
 
-    ``awq`` uses calibration data where the job has some; ``scale_estimation``, ``gptq``,
+    The mode ``auto`` takes optimum-intel's configuration for the model that is ``known_as`` org/name at
+    the hub. ``awq`` uses calibration data where the job has some; ``scale_estimation``, ``gptq``,
     ``lora_correction`` and the metrics of activations need it.
     """
 
@@ -130,6 +131,7 @@ class Compress(_Gated):
     kind: Literal[Kind.COMPRESS] = Kind.COMPRESS
     name: Name = "compress"
     mode: CompressMode = "int8_asym"
+    known_as: Text | None = None
     ratio: Annotated[float, Field(gt=0, le=1)] | None = None
     group_size: Annotated[int, Field(ge=-1, le=4096)] | None = None
     group_size_fallback: Literal["error", "ignore", "adjust"] = "error"
@@ -159,6 +161,8 @@ class Compress(_Gated):
     @model_validator(mode="after")
     def _fitting(self) -> Self:
         given = [name for name in _FOUR_BIT if getattr(self, name) not in {None, False}]
+        if self.mode == "auto" and given:
+            raise ValueError(f"{', '.join(given)}: mode auto brings its own; name a mode to set them")
         if self.mode.startswith("int8") and given:
             raise ValueError(
                 f"{', '.join(given)}: these belong to the modes below 8 bits; int8 takes every "

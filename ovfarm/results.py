@@ -89,6 +89,7 @@ class NoteCode(StrEnum):
     EXPORTED = "exported"
     TOKENIZER_NOT_CONVERTED = "tokenizer_not_converted"
     EIGHT_BITS = "eight_bits"
+    AUTO = "auto"
     FREE_SHAPES = "free_shapes"
     ONE_NETWORK = "one_network"
     EMPTY_STATE = "empty_state"

@@ -57,6 +57,11 @@ EXPORTS: dict[C | N, Hint] = {
         means="The tokenizer could not become OpenVINO IR.",
         words="use the tokenizer of transformers with the package; texts cannot be data of a job",
     ),
+    N.AUTO: Hint(
+        topic=Topic.ACCURACY,
+        means="Which configuration of optimum-intel stands behind auto.",
+        words="nothing to do; name a mode to compress in another way",
+    ),
     N.EIGHT_BITS: Hint(
         topic=Topic.ACCURACY,
         means="A network that runs once was compressed to 8 bits, not to fewer.",

@@ -183,6 +183,7 @@ def test_recipes_carry_the_schema_of_their_parameters(http: httpx.Client) -> Non
         "int8-weights",
         "int4",
         "int4-quality",
+        "auto",
         "ladder",
     ]
     shown = http.get("/v1/recipes/int8").json()

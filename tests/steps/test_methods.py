@@ -56,8 +56,8 @@ def attentive(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("mode", get_args(CompressMode))
 def test_weights_take_each_mode(mode: str, attentive: tuple[Path, Path], bench: Benches) -> None:
-    small = {} if mode.startswith("int8") else {"all_layers": True}
-    if not mode.startswith(("int8", "mx", "nv")):
+    small = {} if mode.startswith(("int8", "auto")) else {"all_layers": True}
+    if not mode.startswith(("int8", "auto", "mx", "nv")):
         small["group_size"] = 32  # type: ignore[assignment] # two kinds of values
     made = bench(model=attentive[0])
     result = compress.run(Compress.model_validate({"mode": mode, **small}), made)

@@ -1,5 +1,6 @@
 """Compresses the weights alone to 8 bits or fewer (NNCF weight compression)."""
 
+import importlib
 from math import gcd
 
 import nncf
@@ -19,8 +20,13 @@ def run(params: Compress, bench: Bench) -> StepResult:
     """Write the compressed ``model.xml`` and ``model.bin``; raises StepFailed."""
     source = bench.inputs["model"]
     names = tuple(networks.networks(source))
-    if "calibration" in bench.inputs:
+    if "calibration" in bench.inputs and params.mode != "auto":
         networks.check_one(source, "compression with calibration data")
+    notes: tuple[Note, ...] = ()
+    if params.mode == "auto":
+        defaults = importlib.import_module("workers.kit.defaults")
+        params, note = defaults.resolved(params, source, with_data=_has_data(bench, names))
+        notes = (note,)
     work = _Work(params, bench, len(names))
     written = whole.rewrite(source, bench.outputs, work.change)
     if not ir.LOW_BIT & written.element_types.keys():
@@ -31,7 +37,12 @@ def run(params: Compress, bench: Bench) -> StepResult:
             "or all are ignored",
             hint="look at ignored_scope and all_layers",
         )
-    return written.result().model_copy(update={"notes": tuple(work.notes)})
+    return written.result().model_copy(update={"notes": (*notes, *work.notes)})
+
+
+def _has_data(bench: Bench, names: tuple[str, ...]) -> bool:
+    """Tell whether activations can be measured: rows of data fit one network."""
+    return "calibration" in bench.inputs and len(names) <= 1
 
 
 class _Work:
@@ -93,7 +104,9 @@ def _compressed(model: ov.Model, params: Compress, bench: Bench) -> ov.Model:
 
 
 def _dataset(model: ov.Model, params: Compress, bench: Bench) -> nncf.Dataset | None:
-    if "calibration" not in bench.inputs:
+    if not _has_data(bench, tuple(networks.networks(bench.inputs["model"]))) or params.mode.startswith(
+        "int8"
+    ):
         return None
     graph.check_inputs(model)
     samples = data.load(bench, "calibration", model)
