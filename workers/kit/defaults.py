@@ -6,6 +6,7 @@ its language model, because the others are compressed to 8 bits here in any case
 
 import importlib
 import json
+import warnings
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -36,7 +37,9 @@ class _Config(BaseModel):
 
 def resolved(params: Compress, folder: Path, *, with_data: bool) -> tuple[Compress, Note]:
     """Return the parameters that ``auto`` stands for, and a note that names them."""
-    table = importlib.import_module(_CONFIGURATION)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the libraries say of each other when they are imported
+        table = importlib.import_module(_CONFIGURATION)
     for name in filter(None, (params.known_as, _called(folder))):
         for bits in ("int4", "int8"):
             found = table.get_default_quantization_config(name, weight_format=bits)
