@@ -8,7 +8,7 @@ _FP16 = Recipe(
     title="Half the size: weights in FP16, computed in the device's default precision",
     steps=(
         Convert(name="reference"),
-        Convert(name="fp16", weights="fp16"),
+        Convert(name="fp16", model="reference", weights="fp16"),
         Evaluate(),
         Benchmark(),
         Package(),
@@ -85,7 +85,7 @@ _LADDER = Recipe(
     steps=(
         Convert(name="reference"),
         Evaluate(name="evaluate-reference", model="reference"),
-        Convert(name="fp16", weights="fp16"),
+        Convert(name="fp16", model="reference", weights="fp16"),
         Evaluate(name="evaluate-fp16", max_drop=0.01),
         Quantize(name="int8", model="reference", after="evaluate-fp16"),
         Evaluate(name="evaluate-int8", max_drop=0.01),
