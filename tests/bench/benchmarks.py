@@ -13,6 +13,7 @@ from ovfarm.jobs import Cache, JobSpec
 from ovfarm.recipes import Probe, ProbeAction, Recipe
 from storage.schema import migrate
 from tests.bench.digits import submitted
+from tests.bench.huggingface import coverage, export, variant
 from tests.bench.measure import Benchmark, Samples
 from tests.bench.pool import claim_growth, submit_to_running, throughput
 from tests.e2e.stack import ROOT, Stack
@@ -117,5 +118,8 @@ BENCHMARKS = (
     Benchmark("claim-growth", "a claim at a million queued ÷ at a thousand", 1.5, "ms", 90, claim_growth),
     Benchmark("throughput", "steps ÷ plain Celery tasks", 0.15, "1/s", 40, throughput, at_least=True),
     Benchmark("submit-to-running", "submit to claim ÷ the submit's answer", 3.0, "ms", 20, submit_to_running),
+    Benchmark("coverage", "architectures and formats that pass ÷ all", 1.0, "", 240, coverage, at_least=True),
+    Benchmark("export", "a model to INT8 by a job ÷ by optimum-cli", 0.35, "s", 90, export),
+    Benchmark("variant", "INT4 of a converted model ÷ by optimum-cli", 0.2, "s", 80, variant),
     Benchmark("cached-job", "an identical job again ÷ the first", 0.2, "s", 40, cached_job),
 )

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from tests.coverage import composed
+
 Value = int | float | str | bool | None | tuple[int, ...] | list[int] | Mapping[str, "Value"]
 Values = Mapping[str, Value]
 
@@ -22,6 +24,8 @@ class Family(StrEnum):
     VISION = "vision"
     SPEECH = "speech"
     MULTIMODAL = "multimodal"
+    DIALOGUE = "vision-language"
+    DIFFUSION = "diffusion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Architecture:
     parts: Mapping[str, Values] = field(default_factory=dict)
 
 
-_VOCABULARY = 512
+_VOCABULARY = composed.VOCABULARY
+_WORDS = Path(__file__)
 _SIZES: Values = {
     "vocab_size": _VOCABULARY,
     "hidden_size": 64,
@@ -253,6 +258,19 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         tokenizer=True,
         parts={"text_config": _READER, "vision_config": _PATCHED},
     ),
+    Architecture(
+        "llava",
+        Family.DIALOGUE,
+        "LlavaForConditionalGeneration",
+        "LlavaConfig",
+        {"image_token_index": composed.IMAGE_TOKEN},
+        tokenizer=True,
+        parts={
+            "text_config": {**_GROUPED, "model_type": "llama"},
+            "vision_config": {**_PATCHED, "model_type": "clip_vision_model", "projection_dim": 32},
+        },
+    ),
+    Architecture("stable-diffusion", Family.DIFFUSION, "StableDiffusionPipeline", "", {}, tokenizer=True),
 )
 BY_NAME = {architecture.name: architecture for architecture in ARCHITECTURES}
 
@@ -261,21 +279,13 @@ def build(architecture: Architecture, folder: Path, seed: int = 0) -> Path:
     """Write the model, and its tokenizer if it has one, into ``folder``; the same seed, the same weights."""
     torch, transformers = (importlib.import_module(name) for name in ("torch", "transformers"))
     torch.manual_seed(seed)
+    if architecture.family is Family.DIFFUSION:
+        composed.write_pipeline(folder, _WORDS)
+        return folder
     config = getattr(transformers, architecture.config)(**architecture.values, **architecture.parts)
     getattr(transformers, architecture.model)(config).eval().save_pretrained(folder)
-    if architecture.tokenizer:
-        _write_tokenizer(folder)
+    if architecture.family is Family.DIALOGUE:
+        composed.write_processor(folder, _WORDS, 32, 8)
+    elif architecture.tokenizer:
+        composed.write_tokenizer(folder, _WORDS)
     return folder
-
-
-def _write_tokenizer(folder: Path) -> None:
-    """Train a byte-pair tokenizer on the words of this file, which are as good as any."""
-    tokenizers, transformers = (importlib.import_module(name) for name in ("tokenizers", "transformers"))
-    special = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
-    trainer = tokenizers.trainers.BpeTrainer(vocab_size=_VOCABULARY, special_tokens=list(special.values()))
-    tokenizer.train_from_iterator([Path(__file__).read_text()], trainer)
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **special)
-    fast.save_pretrained(folder)

@@ -42,7 +42,7 @@ def contracts() -> bool:
 
 
 # What takes long or has options of its own.
-LONG = ("chaos", "hostile", "mutants")
+LONG = ("chaos", "coverage", "hostile", "mutants")
 STAGES: dict[str, Callable[[], bool]] = {"lint": lint, "types": types, "contracts": contracts}
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import openvino as ov
@@ -11,6 +12,7 @@ from workers.kit import device
 from workers.protocol import StepFailed
 from workers.steps import benchmark
 
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 QUICK = Benchmark(time_budget_s=1.2)
 
 
@@ -91,3 +93,10 @@ def test_a_device_that_is_not_there_is_named(model: Path, bench: Benches) -> Non
     elsewhere = type(made)(made.inputs, made.outputs, made.report, made.parts, openvino_device="NPU")
     with pytest.raises(StepFailed, match="no NPU"):
         device.compiled(network(), elsewhere, pin_f32=False)
+
+
+def test_a_model_that_is_no_ir_is_timed_as_it_came(bench: Benches, tmp_path: Path) -> None:
+    shutil.copy(FIXTURES / "tensorflow" / "network.tflite", tmp_path)
+    result = benchmark.run(QUICK, bench(model=tmp_path, reference=tmp_path))
+    assert result.verdict in set(Verdict)
+    assert "one_network" not in {note.code for note in result.notes}

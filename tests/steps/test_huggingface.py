@@ -106,6 +106,34 @@ def test_a_model_of_two_networks_goes_all_the_way(exported: Exported, bench: Ben
     assert {"openvino_encoder_model.bin", "openvino_tokenizer.xml", "config.json"} <= manifest["files"].keys()
 
 
+def test_a_pipeline_goes_all_the_way_and_is_told_by_its_class(tmp_path: Path, bench: Benches) -> None:
+    made = bench(model=build(BY_NAME["stable-diffusion"], tmp_path / "pipeline"))
+    result = convert.run(Convert(task="auto"), made)
+    assert "text-to-image" in result.notes[0].message
+    parts = {"text_encoder", "unet", "vae_decoder", "vae_encoder"}
+    assert {port.network for port in result.ports} == parts
+    smaller = bench(model=made.outputs)
+    assert "u8" in compress.run(Compress(), smaller).element_types
+    compared = bench(model=smaller.outputs, reference=made.outputs)
+    distances = {m.subject: m.value for m in evaluate.run(Evaluate(), compared).measurements}
+    assert set(distances) == {"candidate", *parts}
+    timed = benchmark.run(Benchmark(time_budget_s=0.5), compared)
+    assert "unet was timed" in " ".join(note.message for note in timed.notes)
+    loaded = importlib.import_module("optimum.intel").OVDiffusionPipeline.from_pretrained(smaller.outputs)
+    (image,) = loaded("a fox", num_inference_steps=2, height=16, width=16, output_type="np").images
+    assert image.shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("index", ['{"_class_name": "NoSuchPipeline"}', "[]", "{}"])
+def test_a_pipeline_that_nobody_knows_is_refused(tmp_path: Path, bench: Benches, index: str) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "model_index.json").write_text(index)
+    with pytest.raises(StepFailed) as refused:
+        convert.run(Convert(task="auto"), bench(model=tmp_path / "pipeline"))
+    unknown = FailureCode.ARCHITECTURE_UNSUPPORTED if "NoSuch" in index else FailureCode.MODEL_UNREADABLE
+    assert refused.value.failure.code is unknown
+
+
 def test_what_works_on_one_network_says_so(exported: Exported, bench: Benches, rows: Path) -> None:
     with pytest.raises(StepFailed) as refused:
         quantize.run(Quantize(), bench(model=exported["t5"][0], calibration=rows))

@@ -7,9 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ovfarm.failures import FailureClass, FailureCode
-from workers.protocol import failed
+from workers.protocol import StepFailed, failed
 
 CONFIG = "config.json"
+PIPELINE = "model_index.json"
 _INSIDE = ("text_config", "vision_config", "audio_config")
 
 
@@ -45,13 +46,25 @@ def described(folder: Path) -> Described:
             {**_nested(found), **{k: v for k, v in found.items() if v is not None}}
         )
     except (ValueError, TypeError, AttributeError, RecursionError, ValidationError) as wrong:
-        raise failed(
-            FailureClass.USER,
-            FailureCode.MODEL_UNREADABLE,
-            f"{CONFIG} does not describe a model",
-            hint="upload the folder as save_pretrained wrote it",
-            evidence=str(wrong),
-        ) from wrong
+        raise _undescribed(CONFIG, wrong) from wrong
+
+
+def pipeline_class(folder: Path) -> str:
+    """Return the name of the class that a pipeline of diffusers names; raises StepFailed when it is none."""
+    try:
+        return str(json.loads((folder / PIPELINE).read_bytes())["_class_name"])
+    except (ValueError, TypeError, LookupError, RecursionError) as wrong:
+        raise _undescribed(PIPELINE, wrong) from wrong
+
+
+def _undescribed(name: str, wrong: Exception) -> StepFailed:
+    return failed(
+        FailureClass.USER,
+        FailureCode.MODEL_UNREADABLE,
+        f"{name} does not describe a model",
+        hint="upload the folder as save_pretrained wrote it",
+        evidence=str(wrong),
+    )
 
 
 def _nested(found: dict[str, object]) -> dict[str, object]:

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
 from workers.kit import networks
-from workers.kit.described import described
+from workers.kit.described import PIPELINE, described, pipeline_class
 from workers.kit.refusals import refusal
-from workers.kit.tasks import task_of
+from workers.kit.tasks import task_of, task_of_pipeline
 from workers.protocol import failed
 
 # What the libraries raise for a model that they do not like; MemoryError is none of them.
@@ -29,11 +29,11 @@ _REFUSALS = (
 
 def export(params: Convert, source: Path, target: Path) -> str:
     """Write the model in ``source`` as IR into ``target`` and return its task; raises StepFailed."""
-    whole = (source / networks.PIPELINE).exists()
+    whole = (source / PIPELINE).exists()
     about = described(source)
     task = params.task or "auto"
-    if task == "auto" and not whole:
-        task = task_of(about)
+    if task == "auto":
+        task = task_of_pipeline(pipeline_class(source)) if whole else task_of(about)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

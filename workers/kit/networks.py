@@ -12,12 +12,12 @@ from pathlib import Path
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.gates import CHOSEN_FILE
+from workers.kit.described import CONFIG, PIPELINE
 from workers.protocol import failed
 
 ALONE = "model"
 TOKENIZER = "openvino_tokenizer.xml"
-PIPELINE = "model_index.json"
-_CONFIGURED = ("config.json", PIPELINE)
+_CONFIGURED = (CONFIG, PIPELINE)
 _TOKENIZERS = re.compile(r"openvino_(de)?tokenizer(_\d+)?$")
 # Those that the others serve, the most important first.
 _LARGEST = ("language_model", "decoder_model", "decoder_with_past_model", "unet", "transformer", "model")
@@ -60,9 +60,14 @@ def check_one(folder: Path, verb: str) -> None:
 
 
 def principal(folder: Path) -> str:
-    """Return the name of the network that does most of the work."""
+    """Return the name of the network that does most of the work; a model that is no IR yet is one."""
     found = networks(folder)
-    return next((name for name in _LARGEST if name in found), next(iter(found)))
+    return next((name for name in (*_LARGEST, *found) if name in found), ALONE)
+
+
+def home(folder: Path, name: str) -> Path:
+    """Return the folder of a network's own configuration: in a pipeline each has one."""
+    return (folder / networks(folder).get(name, Path(ALONE))).parent
 
 
 def generates(name: str) -> bool:

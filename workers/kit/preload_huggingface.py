@@ -22,7 +22,12 @@ _MODULES = (
     "openvino_tokenizers.convert_tokenizer",
     "openvino.frontend.pytorch.patch_model",
     "openvino.frontend.pytorch.ts_decoder",
+    "openvino.frontend.pytorch.fx_decoder",
+    "openvino_tokenizers.hf_parser",
     "nncf.torch",
+    "nncf.openvino.quantization.quantize_model",
+    "nncf.openvino.optimized_functions",
+    "nncf.quantization.algorithms.weight_compression.openvino_backend",
     "transformers.models.llama.modeling_llama",
     "transformers.models.bert.modeling_bert",
 )

@@ -61,9 +61,10 @@ def _compared(bench: Bench, name: str, *, pin_f32: bool) -> Iterator[Measurement
         precision=device.told(compiled["model"]).get("INFERENCE_PRECISION_HINT", ""),
         samples=_FEEDS,
     )
+    home = networks.home(bench.inputs["reference"], name)
     cosines, largest = [], 0.0
     for seed in range(_FEEDS):
-        feed = synthetic.Synthesis(models["reference"], bench.inputs["reference"], 1, seed).feed()
+        feed = synthetic.Synthesis(models["reference"], home, 1, seed).feed()
         mine, theirs = (list(_outputs(compiled[role], feed)) for role in ("model", "reference"))
         cosines.append(max(_distance(a, b) for a, b in zip(mine, theirs, strict=True)))
         largest = max(largest, *(float(np.abs(a - b).max()) for a, b in zip(mine, theirs, strict=True)))

@@ -38,6 +38,21 @@ def task_of(described: Described) -> str:
     raise unsupported_task("auto", described)
 
 
+def task_of_pipeline(name: str) -> str:
+    """Return what a pipeline of diffusers is exported for, by its class; raises StepFailed."""
+    # Its public form asks the hub.
+    known: dict[str, dict[str, str]] = TasksManager._DIFFUSERS_TASKS_TO_MODEL_MAPPINGS  # noqa: SLF001
+    for task, classes in known.items():
+        if name in classes.values():
+            return task
+    raise failed(
+        FailureClass.USER,
+        FailureCode.ARCHITECTURE_UNSUPPORTED,
+        f"pipelines of the class {name[:100]!r} are not exported by this release of optimum-intel",
+        hint="--set STEP.task=… names a task, STEP being the convert step; or convert it where it runs",
+    )
+
+
 def supported_tasks(described: Described) -> list[str]:
     """Return what optimum-intel exports models of this type for; raises StepFailed when it knows none."""
     try:

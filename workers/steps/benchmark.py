@@ -79,7 +79,9 @@ def _feed(params: Benchmark, bench: Bench, model: ov.Model, batch: int) -> data.
     if "evaluation" in bench.inputs:
         samples = data.load(bench, "evaluation", model)
         return next(samples.batches(batch)).feed
-    return synthetic.Synthesis(model, bench.inputs["model"], batch, params.seed).feed()
+    folder = bench.inputs["model"]
+    home = networks.home(folder, networks.principal(folder))
+    return synthetic.Synthesis(model, home, batch, params.seed).feed()
 
 
 def _measure(params: Benchmark, bench: Bench, built: list[Arm], began: float) -> None:

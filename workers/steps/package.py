@@ -12,7 +12,7 @@ from ovfarm.gates import CHOSEN_FILE
 from ovfarm.recipes import Kind, Package
 from ovfarm.results import Chosen, Measurement, Port, StepResult, Unit
 from workers.kit import ir, networks, whole
-from workers.kit.described import described
+from workers.kit.described import PIPELINE, described
 from workers.protocol import Bench
 
 _USE = """\
@@ -119,7 +119,7 @@ def _use(source: Path) -> str:
     """Return how to load the model: by OpenVINO alone, or by the libraries whose layout it has."""
     if not networks.is_package(source):
         return _USE
-    if (source / networks.PIPELINE).exists():
+    if (source / PIPELINE).exists():
         return _USE_PIPELINE
     name = described(source).architecture or "its class"
     return _USE_PACKAGE.format(name=name, generate=_GENERATE if _talks(source) else "")
