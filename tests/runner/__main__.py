@@ -15,6 +15,7 @@ from tests.runner.redis import NoRedis, redis
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
+_LONG_FILES = {"e2e", "steps"}
 # Helpers of the tests, and folders that hold none.
 NOT_TESTS = {"runner", "bench", "__pycache__"}
 
@@ -53,7 +54,9 @@ def folders() -> list[str]:
 
 def tests(names: list[str], extra: list[str], *, with_services: bool) -> bool:
     """Run the tests of some folders, or all."""
-    paths = [str(TESTS / name) for name in names] or [str(TESTS)]
+    # Those with real processes first: a long file that begins last would keep one core waiting.
+    wanted = sorted(names or folders(), key=lambda name: name not in _LONG_FILES)
+    paths = [str(TESTS / name) for name in wanted]
     command = ["pytest", "-q", "-n", "2", "--dist", "loadfile", *paths, *extra]
     try:
         bubblewrap()
