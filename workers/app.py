@@ -1,6 +1,7 @@
 """The Celery application: it listens to the node's queues and turns each ring into one bell stroke."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Collection
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import structlog
 from celery import Celery
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 from kombu import Exchange, Queue
 
 from ovfarm.broker import EXCHANGE, celery_settings, prepare
@@ -47,12 +48,21 @@ def listen(make: Callable[[], Celery], told: Told, node_name: str, slots: int) -
     From the first signal on, every further one calls ``told.hurry``.
     """
     leaving = threading.Event()
+    early = threading.Event()
 
     def leave(*_: object, **__: object) -> None:
         if leaving.is_set():
             told.hurry()
         leaving.set()
 
+    def repeat(**_: object) -> None:
+        if early.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    # Celery takes a second until it minds signals, and by then the node works already.
+    for sent in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sent, lambda *_: early.set())
+    worker_ready.connect(repeat, weak=False)
     worker_shutting_down.connect(leave, weak=False)
     while not leaving.is_set():
         _consume(make(), told.wake, node_name, slots)

@@ -107,6 +107,13 @@ def test_sigterm_drains_and_a_second_one_gives_the_step_back_uncharged(pool: Sta
     assert (done.state, done.steps[0].attempt) == (JobState.SUCCEEDED, 1)
 
 
+def test_a_sigterm_before_celery_listens_is_minded_as_well(pool: Stack) -> None:
+    node = pool.worker("node")
+    node.terminate()
+    assert node.wait(20) == 0, pool.log()
+    assert pool.client.nodes()[0].state is NodeState.LEFT
+
+
 def test_the_first_sigterm_lets_the_step_finish(pool: Stack) -> None:
     node = pool.worker("node", OVFARM_DRAIN_S="30")
     job = pool.submit(SLOW)
