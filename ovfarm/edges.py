@@ -16,17 +16,31 @@ def check(steps: Sequence[_Step], makers: Collection[str]) -> None:
     """
     models: list[str] = []
     gates: list[str] = []
+    kept: list[str] = []
     seen: set[str] = set()
     for step in steps:
         if step.name in seen:
             raise ValueError(f"two steps are named {step.name!r}; give each its own name")
         _check_models(step, models)
         _check_gates(step, gates, seen)
+        _check_statistics(step, kept)
         seen.add(step.name)
         if str(getattr(step, "kind", "")) in makers:
             models.append(step.name)
         if getattr(step, "max_drop", None) is not None:
             gates.append(step.name)
+        if getattr(step, "keep_statistics", False):
+            kept.append(step.name)
+
+
+def _check_statistics(step: _Step, kept: Collection[str]) -> None:
+    edge = getattr(step, "statistics", None)
+    if edge is not None and edge not in kept:
+        allowed = ", ".join(kept) or "none"
+        raise ValueError(
+            f"step {step.name!r} takes the statistics of {edge!r}; earlier compress steps with "
+            f"keep_statistics: {allowed}"
+        )
 
 
 def _check_models(step: _Step, models: Collection[str]) -> None:

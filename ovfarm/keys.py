@@ -16,7 +16,7 @@ from ovfarm.recipes import Compress, Convert, Evaluate, Kind, StepParams
 from ovfarm.results import Manifest
 from ovfarm.shapes import Document
 
-_EDGES = {"name", "model", "reference", "after", "unless"}
+_EDGES = {"name", "model", "reference", "after", "unless", "statistics"}
 
 
 def canonical_json(value: JsonValue) -> bytes:

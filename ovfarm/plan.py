@@ -26,6 +26,7 @@ from ovfarm.recipes import (
 from ovfarm.resolution import resolve
 from ovfarm.results import Port
 
+STATISTICS = "statistics"
 FANNED_OUT = frozenset({Kind.EVALUATE, Kind.BENCHMARK, Kind.PROBE})
 
 
@@ -161,6 +162,8 @@ class _Planner:
             edges["reference"] = edges["model"]
         elif isinstance(params, Evaluate) and params.max_drop is not None:
             raise self._without_reference(params)
+        if isinstance(params, Compress) and params.statistics:
+            edges[STATISTICS] = Edge(step=params.statistics)
         return edges | self._data(params) | self._gates(params)
 
     def _gates(self, params: StepParams) -> dict[str, Edge]:
@@ -265,7 +268,8 @@ class _Planner:
 
 def _makers(edges: Mapping[str, Edge]) -> tuple[str, ...]:
     """Return the steps whose models are read: one, or the candidates of a choice and its reference."""
-    return tuple(edge.step for role, edge in edges.items() if edge.step and not gates.is_gate(role))
+    beside = {role for role in edges if role == STATISTICS or gates.is_gate(role)}
+    return tuple(edge.step for role, edge in edges.items() if edge.step and role not in beside)
 
 
 def _edge(data: DataRef) -> Edge:

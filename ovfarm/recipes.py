@@ -124,7 +124,8 @@ class Compress(_Gated):
 
     The mode ``auto`` takes optimum-intel's configuration for the model that is ``known_as`` org/name at
     the hub. ``awq`` uses calibration data where the job has some; ``scale_estimation``, ``gptq``,
-    ``lora_correction`` and the metrics of activations need it.
+    ``lora_correction`` and the metrics of activations need it. ``statistics`` names an earlier compression
+    of the same model that has kept what it measured (``keep_statistics``): it is not measured again.
     """
 
     step_version: ClassVar[int] = 3
@@ -149,6 +150,8 @@ class Compress(_Gated):
     gptq: bool = False
     lora_correction: bool = False
     subset_size: int = Field(default=128, ge=1, le=100_000)
+    keep_statistics: bool = False
+    statistics: Name | None = None
     ignored_scope: IgnoredScope = IgnoredScope()
     advanced: AdvancedCompression = AdvancedCompression()
 
@@ -170,6 +173,10 @@ class Compress(_Gated):
             )
         if self.group_size == 0:
             raise ValueError("group_size is -1 (one group a channel) or at least 1")
+        if (self.keep_statistics or self.statistics) and not self.needs_data:
+            raise ValueError(
+                "statistics are of activations: they belong to options that need calibration data"
+            )
         if self.gptq and self.lora_correction:
             raise ValueError("gptq and lora_correction exclude each other: take one of them")
         return self

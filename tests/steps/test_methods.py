@@ -1,6 +1,6 @@
 """Every method of NNCF that the farm offers, on small real models, and every parameter within reach."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -14,12 +14,12 @@ from pydantic import BaseModel, ValidationError
 
 from ovfarm import tuning
 from ovfarm.failures import FailureCode
-from ovfarm.recipes import Compress, CompressMode, Quantize
+from ovfarm.recipes import Compress, CompressMode, Convert, Package, Quantize, Recipe
 from ovfarm.tuning import AccuracyControl, AdvancedQuantization, SmoothQuant
 from tests.steps.conftest import Benches, network
 from workers.kit import graph, ir, options
 from workers.protocol import StepFailed
-from workers.steps import compress, quantize
+from workers.steps import compress, package, quantize
 
 
 def attention(tokens: int = 8, width: int = 64, *, seed: int = 0) -> ov.Model:
@@ -246,3 +246,47 @@ def test_the_defaults_are_those_of_nncf() -> None:
     assert options.restorer(AccuracyControl()) == nncf.AdvancedAccuracyRestorerParameters()
     strong = options.quantization(AdvancedQuantization(smooth_quant_alphas=SmoothQuant(matmul=0.5)))
     assert strong.smooth_quant_alphas.matmul == 0.5
+
+
+def test_statistics_are_measured_once_and_give_the_same_model(
+    attentive: tuple[Path, Path], bench: Benches
+) -> None:
+    model, rows = attentive
+    asked = Compress(mode="int4_sym", group_size=32, all_layers=True, scale_estimation=True)
+    first = bench(model=model, calibration=rows)
+    compress.run(asked.model_copy(update={"mode": "int4_asym", "keep_statistics": True}), first)
+    assert any((first.outputs / "statistics").iterdir())
+    stages: list[str] = []
+    again = replace(
+        bench(model=model, calibration=rows, statistics=first.outputs),
+        report=lambda stage, *_: stages.append(stage),
+    )
+    reused = compress.run(asked.model_copy(update={"statistics": "first"}), again)
+    assert "calibrate" not in stages
+    assert not (again.outputs / "statistics").exists()
+    measured = replace(bench(model=model, calibration=rows), report=lambda stage, *_: stages.append(stage))
+    assert compress.run(asked, measured).canonical_digest == reused.canonical_digest
+    assert "calibrate" in stages
+
+
+def test_what_is_kept_beside_a_model_is_no_part_of_it(attentive: tuple[Path, Path], bench: Benches) -> None:
+    model, rows = attentive
+    asked = Compress(mode="int4_asym", group_size=32, all_layers=True, scale_estimation=True)
+    plain, kept = (bench(model=model, calibration=rows) for _ in range(2))
+    without = compress.run(asked, plain)
+    assert (
+        compress.run(asked.model_copy(update={"keep_statistics": True}), kept).canonical_digest
+        == without.canonical_digest
+    )
+    bundled = bench(model=kept.outputs)
+    package.run(Package(), bundled)
+    assert not (bundled.outputs / "statistics").exists()
+
+
+def test_statistics_are_of_an_earlier_compression_that_kept_them() -> None:
+    first = Compress(name="first", mode="int4_asym", gptq=True)
+    second = Compress(name="second", model="convert", mode="int4_sym", gptq=True, statistics="first")
+    with pytest.raises(ValidationError, match="earlier compress steps with keep_statistics: none"):
+        Recipe(name="r", steps=(Convert(), first, second))
+    with pytest.raises(ValidationError, match="options that need calibration data"):
+        Compress(mode="int4_asym", keep_statistics=True)

@@ -162,8 +162,11 @@ def quantized(model: ov.Model) -> bool:
 
 def canonical_digest(folder: Path) -> str:
     """Return the sha256 of what a folder of IR means: of its one network, or of all that is in it."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != CHOSEN_FILE)
-    files = {path.relative_to(folder).as_posix(): path for path in found}
+    found = {
+        path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+    beside = (CHOSEN_FILE, f"{networks.STATISTICS}/")
+    files = {name: path for name, path in found.items() if not name.startswith(beside)}
     graphs = {name: path for name, path in files.items() if path.suffix == ".xml"}
     if len(files) == 2 and len(graphs) == 1:
         return _canonical(next(iter(graphs.values())))

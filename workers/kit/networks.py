@@ -16,6 +16,8 @@ from workers.kit.described import CONFIG, PIPELINE
 from workers.protocol import failed
 
 ALONE = "model"
+# What a compression has measured of activations: a folder beside its model, and no part of it.
+STATISTICS = "statistics"
 TOKENIZER = "openvino_tokenizer.xml"
 _CONFIGURED = (CONFIG, PIPELINE)
 _TOKENIZERS = re.compile(r"openvino_(de)?tokenizer(_\d+)?$")
@@ -86,6 +88,6 @@ def copy(source: Path, target: Path, left: AbstractSet[Path] = frozenset()) -> N
     """Copy all files but those in ``left``: their bytes alone, because a step may change no mode."""
     for path in sorted(file for file in source.rglob("*") if file.is_file()):
         name = path.relative_to(source)
-        if name not in left:
+        if name not in left and name.parts[0] != STATISTICS:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target / name)

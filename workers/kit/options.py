@@ -1,6 +1,7 @@
 """From the farm's documents to NNCF's parameter objects: name by name, nothing in between."""
 
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeVar
 
 import nncf
@@ -78,10 +79,11 @@ def restorer(asked: tuning.AccuracyControl) -> nncf.AdvancedAccuracyRestorerPara
     return nncf.AdvancedAccuracyRestorerParameters(**given)
 
 
-def compression(params: Compress) -> nncf.AdvancedCompressionParameters:
-    """Return NNCF's advanced parameters of a compression."""
+def compression(params: Compress, statistics: Path | None = None) -> nncf.AdvancedCompressionParameters:
+    """Return NNCF's advanced parameters of a compression; ``statistics`` is a folder to read or to make."""
     asked = params.advanced
     return nncf.AdvancedCompressionParameters(
+        statistics_path=str(statistics) if statistics else None,
         group_size_fallback_mode=advanced.GroupSizeFallbackMode(params.group_size_fallback),
         min_adjusted_group_size=asked.min_adjusted_group_size,
         awq_params=advanced.AdvancedAWQParameters(**asked.awq_params.model_dump()),

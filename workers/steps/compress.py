@@ -2,6 +2,7 @@
 
 import importlib
 from math import gcd
+from pathlib import Path
 
 import nncf
 import openvino as ov
@@ -98,9 +99,19 @@ def _compressed(model: ov.Model, params: Compress, bench: Bench) -> ov.Model:
         dataset=_dataset(model, params, bench),
         subset_size=params.subset_size,
         ignored_scope=calls.scope(params.ignored_scope),
-        advanced_parameters=options.compression(params) if below_eight_bits else None,
+        advanced_parameters=options.compression(params, _statistics(params, bench))
+        if below_eight_bits
+        else None,
         **flags,
     )
+
+
+def _statistics(params: Compress, bench: Bench) -> Path | None:
+    """Return where NNCF finds what was measured before, or where it is to leave it."""
+    known = bench.inputs.get(networks.STATISTICS, bench.outputs) / networks.STATISTICS
+    if networks.STATISTICS in bench.inputs and known.is_dir():
+        return known
+    return bench.outputs / networks.STATISTICS if params.keep_statistics else None
 
 
 def _dataset(model: ov.Model, params: Compress, bench: Bench) -> nncf.Dataset | None:
