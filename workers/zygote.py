@@ -211,8 +211,8 @@ def _reap_orphans(children: set[int]) -> bool:
         orphans = limits.children_of(os.getpid()) - children
         if not orphans:
             return True
+        limits.kill_tree(*orphans)
         for pid in orphans:
-            limits.kill_tree(pid)
             os.waitpid(pid, 0)
     return False
 
