@@ -1,6 +1,7 @@
 """``python -m workers``: one node of the pool, until SIGTERM. ``python -m workers health``: is it heard?"""
 
 import sys
+import threading
 from contextlib import closing
 
 import structlog
@@ -14,7 +15,7 @@ from storage.database import Database
 from storage.logs import start_logging
 from storage.rounds import Pace, Round, Rounds
 from storage.schema import at_head
-from workers.app import Told, celery_app, listen
+from workers.app import Told, celery_app, listen, mind_signals
 from workers.bell import bell
 from workers.drain import Slots
 from workers.health import Health
@@ -52,16 +53,17 @@ def serve(settings: Settings) -> None:
         zygote.start()
         offer = sandboxed(inventory(settings, zygote, scratch), settings.sandbox, sandbox.level)
         offer = offer.model_copy(update={"torch_programs": loads_programs(settings, sandbox.level)})
+        early = mind_signals()
         node = join(settings, database, offer)
         health = Health(
             database, node, lambda: inventory(settings, zygote, scratch), rest_s=2 * settings.lease_s
         )
         blobs = Blobs(settings.store, settings.s3)
         place = Workplace(settings, database, blobs, zygote, node, health)
-        _serve(place)
+        _serve(place, early)
 
 
-def _serve(place: Workplace) -> None:
+def _serve(place: Workplace, early: threading.Event) -> None:
     settings, database, node = place.settings, place.database, place.node
     slots = Slots(place)
     pace = Pace(settings.lease_s, settings.poll_s, settings.sweep_s)
@@ -75,7 +77,7 @@ def _serve(place: Workplace) -> None:
     try:
         listen(
             lambda: celery_app(settings.broker, settings.home, node.offer.queues),
-            Told(wake=slots.wake, hurry=slots.hurry),
+            Told(wake=slots.wake, hurry=slots.hurry, early=early),
             node.name,
             settings.slots,
         )

@@ -35,10 +35,22 @@ def celery_app(broker_url: str, home: Path, queues: Collection[str]) -> Celery:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a node does when it hears something: a ring, or a second signal to leave."""
+    """What a node does when it hears something: a ring, or a second signal to leave.
+
+    ``early`` is set when a first signal came before Celery minded signals.
+    """
 
     wake: Callable[[], None]
     hurry: Callable[[], None]
+    early: threading.Event
+
+
+def mind_signals() -> threading.Event:
+    """Return what a signal to leave sets until Celery minds them, which is a second after the node works."""
+    early = threading.Event()
+    for sent in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sent, lambda *_: early.set())
+    return early
 
 
 def listen(make: Callable[[], Celery], told: Told, node_name: str, slots: int) -> None:
@@ -48,7 +60,6 @@ def listen(make: Callable[[], Celery], told: Told, node_name: str, slots: int) -
     From the first signal on, every further one calls ``told.hurry``.
     """
     leaving = threading.Event()
-    early = threading.Event()
 
     def leave(*_: object, **__: object) -> None:
         if leaving.is_set():
@@ -56,12 +67,9 @@ def listen(make: Callable[[], Celery], told: Told, node_name: str, slots: int) -
         leaving.set()
 
     def repeat(**_: object) -> None:
-        if early.is_set():
+        if told.early.is_set():
             os.kill(os.getpid(), signal.SIGTERM)
 
-    # Celery takes a second until it minds signals, and by then the node works already.
-    for sent in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sent, lambda *_: early.set())
     worker_ready.connect(repeat, weak=False)
     worker_shutting_down.connect(leave, weak=False)
     while not leaving.is_set():
