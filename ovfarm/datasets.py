@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from ovfarm.shapes import Document, Text
+from ovfarm.shapes import Document, Text, unsaid
 
 MAX_FILES = 10_000
 Column = Annotated[Text, StringConstraints(min_length=1)]
@@ -48,11 +48,6 @@ class Image(Document):
 _TOKENS = 128
 
 
-def _unsaid(value: object) -> bool:
-    """Leave out of what is written what nobody has said: specs are what they were without it."""
-    return not value
-
-
 class Reading(Document):
     """From the columns of a dataset to the inputs of a model.
 
@@ -61,9 +56,9 @@ class Reading(Document):
     the column of labels (``labels``). A text has at most ``max_tokens`` tokens.
     """
 
-    mapping: dict[Column, Column] = Field(default={}, max_length=100, exclude_if=_unsaid)
-    labels: Column | None = Field(default=None, exclude_if=_unsaid)
-    image: Image | None = Field(default=None, exclude_if=_unsaid)
+    mapping: dict[Column, Column] = Field(default={}, max_length=100, exclude_if=unsaid)
+    labels: Column | None = Field(default=None, exclude_if=unsaid)
+    image: Image | None = Field(default=None, exclude_if=unsaid)
     max_tokens: int = Field(default=_TOKENS, ge=1, le=1 << 20, exclude_if=lambda count: count == _TOKENS)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ovfarm.shapes import Document, Name, Text
+from ovfarm.shapes import Document, Name, Text, unsaid
 
 WAKE_TASK = "ovfarm.wake"
 
@@ -52,11 +52,6 @@ class Toolkit(StrEnum):
     HUGGINGFACE = "huggingface"  # torch, transformers, optimum-intel and OpenVINO's tokenizers
 
 
-def _unsaid(value: object) -> bool:
-    """Leave a flag that is off out of what is written: keys and rows stay what they were without it."""
-    return not value
-
-
 class Need(Document):
     """What a step asks of the node that runs it. Memory is in whole GiB.
 
@@ -67,8 +62,8 @@ class Need(Document):
     pool: Name | None = None
     memory_gib: Annotated[int, Field(ge=1, le=4096)] | None = None
     isa: tuple[Isa, ...] = ()
-    toolkit: Annotated[Toolkit | None, Field(exclude_if=_unsaid)] = None
-    torch_programs: bool = Field(default=False, exclude_if=_unsaid)
+    toolkit: Annotated[Toolkit | None, Field(exclude_if=unsaid)] = None
+    torch_programs: bool = Field(default=False, exclude_if=unsaid)
 
     @model_validator(mode="before")
     @classmethod
@@ -165,7 +160,7 @@ class Offer(Document):
     versions: Versions
     sandbox: SandboxLevel = SandboxLevel.NONE
     all_teams: bool = True
-    torch_programs: bool = Field(default=False, exclude_if=_unsaid)
+    torch_programs: bool = Field(default=False, exclude_if=unsaid)
     emulated: bool = False
     steps: tuple[str, ...] = ()
 

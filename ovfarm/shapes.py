@@ -20,6 +20,11 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def unsaid(value: object) -> bool:
+    """Tell what nobody has said: without it in what is written, keys and rows stay what they were."""
+    return not value
+
+
 def _printable(text: str) -> str:
     """Refuse what a database or a terminal cannot keep: NUL, control characters, lone surrogates."""
     if any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF for c in text):

@@ -4,12 +4,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ovfarm.advice import Advice
+from ovfarm.hardware import Toolkit
 from ovfarm.jobs import ArtifactView, JobSummary, NodeState, StepView
 from ovfarm.states import JOB_ENDED, StepState
 from storage.tables import Artifact, Attempt, Job, Node, NodeNeed, Step
 
-# What an operator does about it.
-_PROGRAMS = " (OVFARM_TORCH_PROGRAMS=true on a node whose sandbox is full)"
+# What an operator does about a need that nobody serves, by a part of it.
+_WAYS = {
+    "torch_programs": "OVFARM_TORCH_PROGRAMS=true on a node whose sandbox is full",
+    f"toolkit={Toolkit.HUGGINGFACE}": "./farm setup --hf where a node runs, and start it again",
+}
 
 
 def step_views(session: Session, job: Job) -> tuple[StepView, ...]:
@@ -88,9 +92,8 @@ def _reason(job: Job, step: Step, served: dict[str, list[str]]) -> str | None:
 def _queued_reason(step: Step, served: dict[str, list[str]]) -> str:
     releases = served.get(step.need_key)
     if releases is None:
-        return (
-            f"waiting: no node offers {step.need_key}{_PROGRAMS if 'torch_programs' in step.need_key else ''}"
-        )
+        ways = [f" ({way})" for part, way in _WAYS.items() if part in step.need_key]
+        return f"waiting: no node offers {step.need_key}{''.join(ways)}"
     wanted = f"{step.kind}/{step.step_version}"
     if all(known and wanted not in known.split() for known in releases):
         return f"waiting: no node with {step.need_key} knows {wanted}; it is newer than their release"

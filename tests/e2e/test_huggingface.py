@@ -30,6 +30,7 @@ def test_a_language_model_comes_back_as_a_package(tmp_path: Path) -> None:
         spec = JobSpec(model=model.id, recipe="int8-weights", overrides={"benchmark.time_budget_s": 0.5})
         job = stack.client.submit(spec)
         assert job.steps[0].need == "cpu/toolkit=huggingface"
+        assert "./farm setup --hf" in (job.steps[0].reason or "")
         stack.worker("exporter")
         done = stack.client.wait(job.id, timeout_s=120)
         assert done.state is JobState.SUCCEEDED, done.steps

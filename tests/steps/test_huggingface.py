@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
+from openvino import opset13 as ops
 
 from ovfarm.failures import FailureCode
 from ovfarm.recipes import Benchmark, Compress, Convert, Evaluate, Package, Quantize
@@ -132,6 +133,33 @@ def test_a_pipeline_that_nobody_knows_is_refused(tmp_path: Path, bench: Benches,
         convert.run(Convert(task="auto"), bench(model=tmp_path / "pipeline"))
     unknown = FailureCode.ARCHITECTURE_UNSUPPORTED if "NoSuch" in index else FailureCode.MODEL_UNREADABLE
     assert refused.value.failure.code is unknown
+
+
+def test_a_network_that_computes_nonsense_is_no_result(
+    exported: Exported, bench: Benches, tmp_path: Path
+) -> None:
+    folder, _ = exported["t5"]
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    network = ov.Core().read_model(folder / "openvino_encoder_model.xml")
+    for op in network.get_ops():
+        if op.get_type_name() == "Constant" and op.get_element_type() == ov.Type.f32 and len(op.shape) > 1:
+            nothing = ops.constant(np.full(list(op.shape), np.nan, np.float32))
+            for user in list(op.output(0).get_target_inputs()):
+                user.replace_source_output(nothing.output(0))
+    ov.save_model(network, broken / "openvino_encoder_model.xml", compress_to_fp16=False)
+    with pytest.raises(StepFailed) as refused:
+        evaluate.run(Evaluate(), bench(model=broken, reference=folder))
+    assert refused.value.failure.code is FailureCode.OUTPUT_NOT_FINITE
+
+
+def test_safetensors_beside_another_model_are_not_what_is_converted(bench: Benches, tmp_path: Path) -> None:
+    fixtures = Path(__file__).parents[1] / "fixtures" / "tensorflow"
+    shutil.copy(fixtures / "network.tflite", tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model.safetensors").write_bytes(b"of the same model, for other tools")
+    result = convert.run(Convert(), bench(model=tmp_path))
+    assert "exported" not in {note.code for note in result.notes}
 
 
 def test_what_works_on_one_network_says_so(exported: Exported, bench: Benches, rows: Path) -> None:

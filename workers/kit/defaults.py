@@ -5,7 +5,6 @@ its language model, because the others are compressed to 8 bits here in any case
 """
 
 import importlib
-import json
 import warnings
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ovfarm.recipes import Compress
 from ovfarm.results import Note, NoteCode
+from workers.kit.described import described
 
 _CONFIGURATION = "optimum.intel.openvino.configuration"
 _MODES = {(8, True): "int8_sym", (8, False): "int8_asym", (4, True): "int4_sym", (4, False): "int4_asym"}
@@ -40,7 +40,7 @@ def resolved(params: Compress, folder: Path, *, with_data: bool) -> tuple[Compre
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the libraries say of each other when they are imported
         table = importlib.import_module(_CONFIGURATION)
-    for name in filter(None, (params.known_as, _called(folder))):
+    for name in filter(None, (params.known_as, described(folder).name_or_path)):
         for bits in ("int4", "int8"):
             found = table.get_default_quantization_config(name, weight_format=bits)
             config = found.get("quantization_configs", {}).get(_LANGUAGE, found) if found else {}
@@ -52,14 +52,6 @@ def resolved(params: Compress, folder: Path, *, with_data: bool) -> tuple[Compre
 
 def _plain(params: Compress) -> Compress:
     return Compress(name=params.name, ignored_scope=params.ignored_scope, subset_size=params.subset_size)
-
-
-def _called(folder: Path) -> str:
-    """Return how the model was called when it was saved, or nothing."""
-    path = folder / "config.json"
-    found = json.loads(path.read_bytes()) if path.exists() else {}
-    name = found.get("_name_or_path") if isinstance(found, dict) else None
-    return name if isinstance(name, str) else ""
 
 
 def _applied(params: Compress, name: str, config: _Config, *, with_data: bool) -> tuple[Compress, Note]:

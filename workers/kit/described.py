@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ovfarm.failures import FailureClass, FailureCode
 from workers.protocol import StepFailed, failed
@@ -19,6 +19,7 @@ class Described(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    name_or_path: str = Field(default="", alias="_name_or_path")
     model_type: str = ""
     architectures: tuple[str, ...] | None = ()
     is_encoder_decoder: bool = False

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.patches import Patch
@@ -83,6 +86,19 @@ def check_rows(got: tuple[int, ...], rows: int, port: ov.Output, inputs: Iterabl
             f"the output {port.get_any_name()!r} has the shape {list(got)} for {rows} rows of input",
             hint="export the model with a dynamic batch as the first dimension of inputs and outputs",
             patches=fitting.one_row(inputs) if got and got[0] == 1 else (),
+        )
+
+
+def check_finite(values: NDArray[Any], port: ov.Output) -> None:
+    """Raise StepFailed when an output has NaN or infinity: every distance to it would be nothing as well."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        bad = int(values.size - np.isfinite(values).sum())
+        raise failed(
+            FailureClass.USER,
+            FailureCode.OUTPUT_NOT_FINITE,
+            f"{bad} of {values.size} values of an output of shape {port.get_partial_shape()} are NaN or "
+            "infinite",
+            hint="the optimisation broke the model: keep more of it in floating point (ignored_scope)",
         )
 
 

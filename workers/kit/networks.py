@@ -26,7 +26,7 @@ _LARGEST = ("language_model", "decoder_model", "decoder_with_past_model", "unet"
 
 
 def networks(folder: Path) -> dict[str, Path]:
-    """Return the IRs of a folder by name, relative to it: ``model``, or or ``encoder_model`` and its like."""
+    """Return the IRs of a folder by name, relative to it: ``model``, or ``encoder_model`` and its like."""
     found = (path.relative_to(folder) for path in sorted(folder.rglob("*.xml")))
     return {_name(path): path for path in found if not _TOKENIZERS.match(path.stem)}
 
@@ -34,13 +34,6 @@ def networks(folder: Path) -> dict[str, Path]:
 def is_package(folder: Path) -> bool:
     """Tell a folder in optimum-intel's layout, whose file names mean something, from a lone IR."""
     return any((folder / name).exists() for name in _CONFIGURED)
-
-
-def exportable(folder: Path) -> bool:
-    """Tell a folder as ``save_pretrained`` writes it: a configuration, weights, and no IR yet."""
-    if not is_package(folder) or networks(folder):
-        return False
-    return (folder / PIPELINE).exists() or any(folder.glob("*.safetensors"))
 
 
 def _name(path: Path) -> str:

@@ -84,7 +84,9 @@ def _outputs(compiled: ov.CompiledModel, feed: Feed) -> Iterator[Array]:
     with graph.inferring():
         result = request.infer(feed)
     for output in compiled.outputs:
-        yield np.array(result[output], dtype=np.float64).reshape(1, -1)
+        values = np.array(result[output])
+        graph.check_finite(values, output)
+        yield values.astype(np.float64).reshape(1, -1)
 
 
 def _distance(mine: Array, theirs: Array) -> float:

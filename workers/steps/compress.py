@@ -20,15 +20,14 @@ _FLAGS = ("awq", "scale_estimation", "gptq", "lora_correction")
 def run(params: Compress, bench: Bench) -> StepResult:
     """Write the compressed ``model.xml`` and ``model.bin``; raises StepFailed."""
     source = bench.inputs["model"]
-    names = tuple(networks.networks(source))
     if "calibration" in bench.inputs and params.mode != "auto":
         networks.check_one(source, "compression with calibration data")
     notes: tuple[Note, ...] = ()
     if params.mode == "auto":
         defaults = importlib.import_module("workers.kit.defaults")
-        params, note = defaults.resolved(params, source, with_data=_has_data(bench, names))
+        params, note = defaults.resolved(params, source, with_data=_has_data(bench))
         notes = (note,)
-    work = _Work(params, bench, len(names))
+    work = _Work(params, bench, len(networks.networks(source)))
     written = whole.rewrite(source, bench.outputs, work.change)
     if not ir.LOW_BIT & written.element_types.keys():
         raise failed(
@@ -41,9 +40,9 @@ def run(params: Compress, bench: Bench) -> StepResult:
     return written.result().model_copy(update={"notes": (*notes, *work.notes)})
 
 
-def _has_data(bench: Bench, names: tuple[str, ...]) -> bool:
+def _has_data(bench: Bench) -> bool:
     """Tell whether activations can be measured: rows of data fit one network."""
-    return "calibration" in bench.inputs and len(names) <= 1
+    return "calibration" in bench.inputs and len(networks.networks(bench.inputs["model"])) <= 1
 
 
 class _Work:
@@ -108,16 +107,14 @@ def _compressed(model: ov.Model, params: Compress, bench: Bench) -> ov.Model:
 
 def _statistics(params: Compress, bench: Bench) -> Path | None:
     """Return where NNCF finds what was measured before, or where it is to leave it."""
-    known = bench.inputs.get(networks.STATISTICS, bench.outputs) / networks.STATISTICS
-    if networks.STATISTICS in bench.inputs and known.is_dir():
-        return known
+    earlier = bench.inputs.get(networks.STATISTICS)
+    if earlier and (earlier / networks.STATISTICS).is_dir():
+        return earlier / networks.STATISTICS
     return bench.outputs / networks.STATISTICS if params.keep_statistics else None
 
 
 def _dataset(model: ov.Model, params: Compress, bench: Bench) -> nncf.Dataset | None:
-    if not _has_data(bench, tuple(networks.networks(bench.inputs["model"]))) or params.mode.startswith(
-        "int8"
-    ):
+    if params.mode.startswith("int8") or not _has_data(bench):
         return None
     graph.check_inputs(model)
     samples = data.load(bench, "calibration", model)

@@ -24,7 +24,8 @@ def run(params: Convert, bench: Bench) -> StepResult:
     bench.report(READING, 0, 2)
     notes: list[Note] = []
     program = programs.found(source)
-    if networks.exportable(source):
+    # Files alone would not tell: a folder may hold ONNX beside the safetensors. The planner names a task.
+    if params.task is not None:
         notes += _exported(params, source, bench.outputs)
         source = bench.outputs
     bench.report("save", 1, 2)

@@ -1,6 +1,5 @@
 """Measures how right a model is: accuracy on labelled data, and distance to the reference's outputs."""
 
-import numpy as np
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
@@ -129,17 +128,5 @@ def _counted(runner: Runner, reference: Runner | None, samples: data.Samples, be
 def _outputs(runner: Runner, batch: data.Batch) -> list[data.Array]:
     outputs = runner.outputs(batch.feed, batch.count)
     for output, port in zip(outputs, runner.ports, strict=True):
-        _check_finite(output, port)
+        graph.check_finite(output, port)
     return outputs
-
-
-def _check_finite(output: data.Array, port: ov.Output) -> None:
-    if output.dtype.kind == "f" and not np.isfinite(output).all():
-        bad = int(output.size - np.isfinite(output).sum())
-        raise failed(
-            FailureClass.USER,
-            FailureCode.OUTPUT_NOT_FINITE,
-            f"{bad} of {output.size} values of an output of shape {port.get_partial_shape()} are NaN or "
-            "infinite",
-            hint="the optimisation broke the model: keep more of it in floating point (ignored_scope)",
-        )
