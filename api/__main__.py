@@ -4,42 +4,11 @@
 its standard input (``ovfarm.teams.Order``, JSON) and prints the answer.
 """
 
-import ipaddress
 import sys
 
-import uvicorn
-
-from api.bell import declare_queues
-from api.listening import listening
-from api.operate import operate
-from ovfarm.errors import InvalidInput, OvfarmError, Unavailable
+from ovfarm.errors import InvalidInput, OvfarmError
 from ovfarm.settings import LogFormat, Settings, read
 from storage.logs import start_logging
-from storage.schema import at_head, migrate
-
-
-def serve(settings: Settings) -> None:
-    """Serve until the process is told to leave; raises OvfarmError when it cannot start."""
-    if not settings.require_keys:
-        _check_host(settings.host)
-    settings.home.mkdir(parents=True, exist_ok=True)
-    if not at_head(settings.database):
-        raise Unavailable("the database has an older schema", hint="run: ovfarm admin migrate")
-    uvicorn.Server(listening(settings)).run()
-
-
-def _check_host(host: str) -> None:
-    """Refuse to be reachable from other machines while anyone who reaches it may do everything."""
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local:
-        raise InvalidInput(
-            f"OVFARM_HOST={host} would open the farm to other machines without any key",
-            code="host_refused",
-            hint="set OVFARM_REQUIRE_KEYS=true and make keys with: ovfarm admin keys add",
-        )
 
 
 def main(arguments: list[str]) -> int:
@@ -47,20 +16,33 @@ def main(arguments: list[str]) -> int:
     try:
         settings = read()
         start_logging(json=settings.log is LogFormat.JSON)
-        if arguments == ["migrate"]:
-            settings.home.mkdir(parents=True, exist_ok=True)
-            migrate(settings.database)
-            declare_queues(settings)
-        elif arguments == ["operate"]:
-            sys.stdout.write(operate(settings, sys.stdin.read()) + "\n")
-        elif arguments:
-            raise InvalidInput(f"there is no {arguments[0]!r}", hint="python -m api [migrate | operate]")
-        else:
-            serve(settings)
+        _run(settings, arguments)
     except OvfarmError as error:
         sys.stderr.write("\n".join(filter(None, [error.message, error.hint])) + "\n")
         return 1
     return 0
+
+
+def _run(settings: Settings, arguments: list[str]) -> None:
+    """Import what the verb needs and no more: an operator's order does not wait for a web server."""
+    match arguments:
+        case []:
+            from api.serving import serve
+
+            serve(settings)
+        case ["migrate"]:
+            from api.bell import declare_queues
+            from storage.schema import migrate
+
+            settings.home.mkdir(parents=True, exist_ok=True)
+            migrate(settings.database)
+            declare_queues(settings)
+        case ["operate"]:
+            from api.operate import operate
+
+            sys.stdout.write(operate(settings, sys.stdin.read()) + "\n")
+        case [verb, *_]:
+            raise InvalidInput(f"there is no {verb!r}", hint="python -m api [migrate | operate]")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from ovfarm import teams as orders
-from ovfarm.errors import Unavailable
+from ovfarm.errors import InvalidInput, Unavailable
 from ovfarm.settings import Settings
 from storage import access, quarantine, teams
 from storage.blobs import Blobs
@@ -20,7 +20,10 @@ _ANSWER: TypeAdapter[Any] = TypeAdapter(Any)
 
 def operate(settings: Settings, order: str) -> str:
     """Obey one order, given and answered as JSON; raises OvfarmError."""
-    asked = _ORDER.validate_json(order)
+    try:
+        asked = _ORDER.validate_json(order)
+    except ValidationError as invalid:
+        raise InvalidInput(f"that is no order: {invalid}", hint="give one with: ovfarm admin") from None
     if not at_head(settings.database):
         raise Unavailable("the database has an older schema", hint="run: ovfarm admin migrate")
     database = Database(settings.database)

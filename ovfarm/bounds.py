@@ -26,12 +26,18 @@ def check(conversions: Iterable[Convert], ports: Sequence[Port]) -> None:
 def _unbounded(step: Convert, ports: Sequence[Port]) -> Iterator[Port]:
     """Yield the inputs that stay without a bound; none where a shape is given by a name not listed here."""
     inputs = [port for port in ports if port.direction == "input"]
-    if not step.require_static or not set(step.shapes) <= {port.name for port in inputs}:
+    named = {port.name for port in inputs} | {_full_name(port) for port in inputs}
+    if not step.require_static or not set(step.shapes) <= named:
         return
     for port in inputs:
-        given = step.shapes.get(port.name)
+        given = step.shapes.get(_full_name(port), step.shapes.get(port.name))
         if "?" in given if given is not None else unbounded(port.shape):
             yield port
+
+
+def _full_name(port: Port) -> str:
+    """Return an input's name with its network's, which a conversion takes as well."""
+    return f"{port.network}:{port.name}" if port.network else port.name
 
 
 def unbounded(shape: str) -> bool:
@@ -45,7 +51,7 @@ def hint(missing: Iterable[tuple[str, Port]]) -> str:
     for step, port in missing:
         sizes = [_suggested(size, at) for at, size in enumerate(_sizes(port.shape))]
         sizes_wanted |= any("SIZE" in size for size in sizes)
-        lines.append(f"--set {step}.shapes.{port.name}=[{','.join(sizes)}]")
+        lines.append(f"--set {step}.shapes.{_full_name(port)}=[{','.join(sizes)}]")
     more = " with the model's sizes for SIZE" if sizes_wanted else ""
     return f"{' '.join(lines)}{more}; a range like 1..8 is a bound too"[:1000]
 

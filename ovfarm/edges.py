@@ -1,6 +1,6 @@
 """What steps of a recipe may name: earlier steps, of the sort that the edge needs."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 
@@ -16,30 +16,54 @@ def check(steps: Sequence[_Step], makers: Collection[str]) -> None:
     """
     models: list[str] = []
     gates: list[str] = []
-    kept: list[str] = []
+    kept: dict[str, _Measured] = {}
     seen: set[str] = set()
     for step in steps:
         if step.name in seen:
             raise ValueError(f"two steps are named {step.name!r}; give each its own name")
         _check_models(step, models)
         _check_gates(step, gates, seen)
-        _check_statistics(step, kept)
+        measured = _measured(step, models)
+        _check_statistics(step, measured, kept)
         seen.add(step.name)
         if str(getattr(step, "kind", "")) in makers:
             models.append(step.name)
         if getattr(step, "max_drop", None) is not None:
             gates.append(step.name)
         if getattr(step, "keep_statistics", False):
-            kept.append(step.name)
+            kept[step.name] = measured
 
 
-def _check_statistics(step: _Step, kept: Collection[str]) -> None:
+# What activations are measured on: which model, and how many rows; the calibration data is the job's.
+_Measured = tuple[str | None, int | None]
+
+
+def _measured(step: _Step, models: Sequence[str]) -> _Measured:
+    nearest = models[-1] if models else None
+    return getattr(step, "model", None) or nearest, getattr(step, "subset_size", None)
+
+
+def _check_statistics(step: _Step, mine: _Measured, kept: Mapping[str, _Measured]) -> None:
     edge = getattr(step, "statistics", None)
-    if edge is not None and edge not in kept:
+    if edge is None:
+        return
+    if edge not in kept:
         allowed = ", ".join(kept) or "none"
         raise ValueError(
             f"step {step.name!r} takes the statistics of {edge!r}; earlier compress steps with "
             f"keep_statistics: {allowed}"
+        )
+    (model, rows), (its_model, its_rows) = mine, kept[edge]
+    if model != its_model:
+        mine_is, its_is = (name or "the uploaded model" for name in (model, its_model))
+        raise ValueError(
+            f"step {step.name!r} works on {mine_is}, and the statistics of {edge!r} are of {its_is}; "
+            "name the same model in both"
+        )
+    if rows != its_rows:
+        raise ValueError(
+            f"step {step.name!r} takes the statistics of {edge!r}, which are of {its_rows} rows; set "
+            f"{step.name}.subset_size to {its_rows}, or measure anew without statistics"
         )
 
 

@@ -38,6 +38,7 @@ class FailureCode(StrEnum):
     DATASET_NOT_FINITE = "dataset_not_finite"
     DATASET_MISSING = "dataset_missing"
     LABELS_MISSING = "labels_missing"
+    LABELS_MISFIT = "labels_misfit"
     TOKENIZER_MISSING = "tokenizer_missing"
     GROUP_SIZE = "group_size"
     IGNORED_SCOPE = "ignored_scope"

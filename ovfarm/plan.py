@@ -8,9 +8,10 @@ from ovfarm import bounds, gates
 from ovfarm.catalog import PROGRAMS, ModelFormat
 from ovfarm.datasets import PLAIN, Reading
 from ovfarm.errors import InvalidInput
-from ovfarm.hardware import Device, Need, Toolkit
+from ovfarm.hardware import Device, Need
 from ovfarm.jobs import DataRef, JobSpec, Part
 from ovfarm.memory import need_gib
+from ovfarm.needs import equipped
 from ovfarm.recipes import (
     MODEL_MAKERS,
     Benchmark,
@@ -43,12 +44,14 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class SourceModel:
-    """What is known of a job's model before anybody opens it; nothing, when a spec is planned alone."""
+    """What is known of a job's model, and which datasets may hold texts for it; nothing of a lone spec."""
 
     size: int = 0
     format: ModelFormat | None = None
     source: str | None = None
     ports: tuple[Port, ...] = ()
+    tokenizer: bool = False
+    texts: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class _Planner:
             PlannedStep(
                 name=f"{params.name}@{need.key}" if len(needs) > 1 else params.name,
                 params=params,
-                need=self._equipped(need, params).model_copy(update={"torch_programs": loads}),
+                need=self._equipped(need, params, edges).model_copy(update={"torch_programs": loads}),
                 edges=edges,
                 lineage=lineage,
             )
@@ -138,17 +141,11 @@ class _Planner:
         name = source.removeprefix("hf://").partition("@")[0]
         return params.model_copy(update={"known_as": params.known_as or name})
 
-    def _equipped(self, need: Need, params: StepParams) -> Need:
-        """Ask for the toolkit that a step needs and for memory: what the job names, else an estimate."""
-        wanted = self.spec.limits.memory_gib or need_gib(params.kind, self.origin.size, self.origin.format)
-        asked: dict[str, object] = {}
-        if wanted and (need.memory_gib or 0) < wanted:
-            asked["memory_gib"] = wanted
-        if (isinstance(params, Convert) and params.task) or (
-            isinstance(params, Compress) and params.mode == "auto"
-        ):
-            asked["toolkit"] = Toolkit.HUGGINGFACE
-        return need.model_copy(update=asked)
+    def _equipped(self, need: Need, params: StepParams, edges: Mapping[str, Edge]) -> Need:
+        """Ask for what a step needs; memory is what the job names, else an estimate."""
+        estimate = need_gib(params, self.origin.size, self.origin.format)
+        texts = self.origin.tokenizer and any(edge.dataset in self.origin.texts for edge in edges.values())
+        return equipped(need, params, self.spec.limits.memory_gib or estimate, tokenizes=texts)
 
     def _edges(self, params: StepParams) -> dict[str, Edge]:
         if params.kind is Kind.PROBE:

@@ -9,10 +9,18 @@ gates: ``evaluate`` steps with ``max_drop``.
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from ovfarm import rules
 from ovfarm.edges import check
-from ovfarm.shapes import Document, Name, Text
+from ovfarm.shapes import Document, Name, Text, unsaid
 from ovfarm.tuning import (
     AccuracyControl,
     AdvancedCompression,
@@ -53,23 +61,30 @@ class _Gated(_Params):
 
 
 class IgnoredScope(Document):
-    """The nodes that stay in floating point: by name, by regular expression, by operation type."""
+    """The nodes that stay in floating point: by name, by regular expression, by operation type.
+
+    Unless ``validate`` is false each of them must be in every network that is worked on.
+    """
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     names: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
+    must_match: bool = Field(default=True, alias="validate", exclude_if=bool)
 
 
 class Convert(_Gated):
     """Read a model and write OpenVINO IR with weights in ``fp32``, ``fp16`` or ``bf16``.
 
-    ``shapes`` and ``preprocessing`` are by input: a dimension is a size, ``"?"`` for any or ``"1..8"``.
+    ``shapes`` and ``preprocessing`` are by input (``network:input`` where a model has several networks): a
+    dimension is a size, ``"?"`` for any or ``"1..8"``.
     ``require_static`` refuses inputs whose dimensions have no bound, which no NPU compiles.
     ``task`` and ``stateful`` are for Hugging Face models: what the model is exported for (``auto`` looks at
     its architecture), and whether a decoder keeps its cache inside.
     """
 
-    step_version: ClassVar[int] = 3
+    step_version: ClassVar[int] = 4
     kind: Literal[Kind.CONVERT] = Kind.CONVERT
     name: Name = "convert"
     weights: Literal["fp32", "fp16", "bf16"] = "fp32"
@@ -83,15 +98,16 @@ class Convert(_Gated):
 class Quantize(_Gated):
     """Quantize weights and activations with calibration data (NNCF post-training): INT8, or FP8 by ``mode``.
 
-    ``model_type`` "auto" looks whether the model has attention; with ``accuracy`` layers go back to
-    floating point until labelled evaluation data says that enough is left.
+    ``model_type`` "auto" looks whether the model has attention, ``preset`` "auto" is NNCF's choice by that.
+    With ``accuracy`` layers go back to floating point until labelled evaluation data says that enough is
+    left.
     """
 
-    step_version: ClassVar[int] = 3
+    step_version: ClassVar[int] = 4
     kind: Literal[Kind.QUANTIZE] = Kind.QUANTIZE
     name: Name = "quantize"
     mode: Literal["int8", "fp8_e4m3", "fp8_e5m2"] = "int8"
-    preset: Literal["performance", "mixed"] = "mixed"
+    preset: Literal["performance", "mixed", "auto"] = "mixed"
     subset_size: int = Field(default=300, ge=1, le=100_000)
     model_type: Literal["auto", "transformer", "other"] = "auto"
     fast_bias_correction: bool = True
@@ -106,11 +122,10 @@ class Quantize(_Gated):
         """Read what version 1 has left in rows: no type was no transformer."""
         return "other" if value is None else value
 
-    @model_validator(mode="after")
-    def _integers_only(self) -> Self:
-        if self.accuracy and self.mode != "int8":
-            raise ValueError("accuracy belongs to mode int8; FP8 has no accuracy control")
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _fitting(cls, value: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        return rules.judged(value, handler(value), rules.QUANTIZE, info)
 
 
 CompressMode = Literal[
@@ -128,13 +143,13 @@ class Compress(_Gated):
     of the same model that has kept what it measured (``keep_statistics``): it is not measured again.
     """
 
-    step_version: ClassVar[int] = 3
+    step_version: ClassVar[int] = 4
     kind: Literal[Kind.COMPRESS] = Kind.COMPRESS
     name: Name = "compress"
     mode: CompressMode = "int8_asym"
     known_as: Text | None = None
     ratio: Annotated[float, Field(gt=0, le=1)] | None = None
-    group_size: Annotated[int, Field(ge=-1, le=4096)] | None = None
+    group_size: Annotated[int, Field(ge=-1, lt=1 << 31)] | None = None
     group_size_fallback: Literal["error", "ignore", "adjust"] = "error"
     all_layers: bool | None = None
     backup_mode: Literal["none", "int8_sym", "int8_asym", "mxfp8_e4m3", "fp8_e4m3"] | None = None
@@ -161,31 +176,10 @@ class Compress(_Gated):
         by_activations = self.sensitivity_metric not in {None, "weight_quantization_error"}
         return self.scale_estimation or self.gptq or self.lora_correction or by_activations
 
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        given = [name for name in _FOUR_BIT if getattr(self, name) not in {None, False}]
-        if self.mode == "auto" and given:
-            raise ValueError(f"{', '.join(given)}: mode auto brings its own; name a mode to set them")
-        if self.mode.startswith("int8") and given:
-            raise ValueError(
-                f"{', '.join(given)}: these belong to the modes below 8 bits; int8 takes every "
-                "layer, one group a channel"
-            )
-        if self.group_size == 0:
-            raise ValueError("group_size is -1 (one group a channel) or at least 1")
-        if (self.keep_statistics or self.statistics) and not self.needs_data:
-            raise ValueError(
-                "statistics are of activations: they belong to options that need calibration data"
-            )
-        if self.gptq and self.lora_correction:
-            raise ValueError("gptq and lora_correction exclude each other: take one of them")
-        return self
-
-
-_FOUR_BIT = (
-    "ratio", "group_size", "all_layers", "backup_mode", "sensitivity_metric", "awq", "scale_estimation",
-    "gptq", "lora_correction",
-)  # fmt: skip
+    @model_validator(mode="wrap")
+    @classmethod
+    def _fitting(cls, value: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        return rules.judged(value, handler(value), rules.COMPRESS, info)
 
 
 class Evaluate(_Gated):
@@ -195,7 +189,7 @@ class Evaluate(_Gated):
     on the same rows, or without labels when the top class differs on at most this share of the rows.
     """
 
-    step_version: ClassVar[int] = 2
+    step_version: ClassVar[int] = 3
     kind: Literal[Kind.EVALUATE] = Kind.EVALUATE
     name: Name = "evaluate"
     reference: Name | None = None
@@ -209,7 +203,7 @@ class Benchmark(_Gated):
 
     ``hint`` is OpenVINO's: under ``throughput`` several requests are in flight and inferences per
     second are compared, else the latency of one request. ``batch`` is 1, or 8 under ``throughput``,
-    for a model whose batch is free.
+    for a model whose batch is free. ``model_cache`` measures how fast the model loads from OpenVINO's cache.
     """
 
     step_version: ClassVar[int] = 2
@@ -222,6 +216,7 @@ class Benchmark(_Gated):
     half_width: float = Field(default=0.02, gt=0, lt=1)
     margin: float = Field(default=0.03, ge=0, lt=1)
     seed: int = 0
+    model_cache: bool = Field(default=False, exclude_if=unsaid)
 
 
 class Choose(_Params):
@@ -231,6 +226,7 @@ class Choose(_Params):
     that they were compared with.
     """
 
+    step_version: ClassVar[int] = 2
     kind: Literal[Kind.CHOOSE] = Kind.CHOOSE
     name: Name = "choose"
     of: tuple[Name, ...] = Field(min_length=1, max_length=32)

@@ -1,8 +1,9 @@
 """From a spec to the recipe that it runs: the preset looked up and fitted, the overrides set."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from ovfarm import targets
 from ovfarm.errors import InvalidInput
@@ -21,16 +22,21 @@ def resolve(spec: JobSpec) -> Recipe:
         recipe = spec.recipe
     else:
         devices = {need.device for need in spec.targets}
-        recipe = preset(spec.recipe, devices, judged=spec.data.evaluation is not None)
-    for path, value in spec.overrides.items():
-        recipe = _overridden(recipe, path, value)
-    return recipe
+        judged = spec.data.evaluation is not None
+        recipe = preset(spec.recipe, devices, judged=judged, overrides=spec.overrides)
+    return _overridden(recipe, spec.overrides)
 
 
-def preset(name: str, devices: Collection[Device], *, judged: bool = True) -> Recipe:
+def preset(
+    name: str,
+    devices: Collection[Device],
+    *,
+    judged: bool = True,
+    overrides: Mapping[str, JsonValue] | None = None,
+) -> Recipe:
     """Return what a preset is for these devices, and without evaluation data if nothing is ``judged``.
 
-    Raises InvalidInput.
+    ``overrides`` are not set yet, only what the devices' defaults have to fit. Raises InvalidInput.
     """
     recipe = PRESETS.get(name)
     if recipe is None:
@@ -40,38 +46,81 @@ def preset(name: str, devices: Collection[Device], *, judged: bool = True) -> Re
             code="unknown_recipe",
             hint="see GET /v1/recipes, or send a whole recipe",
         )
-    return targets.for_devices(recipe if judged else without_labels(recipe), devices)
+    return targets.for_devices(recipe if judged else without_labels(recipe), devices, overrides)
 
 
-def _overridden(recipe: Recipe, path: str, value: JsonValue) -> Recipe:
-    pointer = f"/overrides/{path.replace('~', '~0').replace('/', '~1')}"
-    step_name, *parameters = path.split(".")
+def _overridden(recipe: Recipe, overrides: Mapping[str, JsonValue]) -> Recipe:
+    """Set all overrides; what they are together is judged, and not what they are on the way there."""
     raw = recipe.model_dump(mode="json")
+    open_paths: list[str] = []
+    refused: ValidationError | None = None
+    for path, value in overrides.items():
+        _set(raw, recipe, path, value)
+        open_paths.append(path)
+        try:
+            recipe = Recipe.model_validate(raw)
+        except ValidationError as invalid:
+            refused = invalid
+        else:
+            raw, open_paths, refused = recipe.model_dump(mode="json"), [], None
+    if refused is not None:
+        problem = refused.errors(include_url=False)[0]
+        path = _culprit(open_paths, raw, problem["loc"])
+        raise InvalidInput(f"{path}: {problem['msg']}", pointer=_pointer(path), code="invalid_value")
+    return recipe
+
+
+def _culprit(paths: list[str], raw: Mapping[str, Any], place: tuple[int | str, ...]) -> str:
+    """Return which of the overrides since the last valid recipe a problem is about: the first, in doubt."""
+    if len(place) < 2:
+        return paths[0]
+    name = raw["steps"][place[1]]["name"]
+    below = ".".join([name, *map(str, place[3:])])
+    mine = [path for path in paths if path.startswith(f"{name}.")]
+    exact = [path for path in mine if below.startswith(path) or path.startswith(below)]
+    return (exact or mine or paths)[0]
+
+
+def _pointer(path: str) -> str:
+    return f"/overrides/{path.replace('~', '~0').replace('/', '~1')}"
+
+
+def _set(raw: dict[str, Any], recipe: Recipe, path: str, value: JsonValue) -> None:
+    """Set one parameter in a recipe's JSON form; raises InvalidInput when there is no such parameter."""
+    step_name, *parameters = path.split(".")
     step = next((s for s in raw["steps"] if s["name"] == step_name), None)
     if step is None or not parameters:
         names = ", ".join(s.name for s in recipe.steps)
         raise InvalidInput(
             f"{path!r} is not STEP.PARAMETER of recipe {recipe.name!r}; its steps: {names}",
-            pointer=pointer,
+            pointer=_pointer(path),
             code="unknown_step",
         )
     target = step
     if parameters[0] == "shapes" and len(parameters) > 1:
         # An input is its own name, dots and all, and need not be there yet.
         parameters = ["shapes", ".".join(parameters[1:])]
-        target.setdefault("shapes", {}).setdefault(parameters[-1], None)
+        if isinstance(target.get("shapes"), dict):
+            target["shapes"].setdefault(parameters[-1], None)
     for parameter in parameters[:-1]:
-        target = target.get(parameter) or {}
-    if parameters[-1] not in target or parameters[-1] in {"kind", "name"}:
-        allowed = ", ".join(sorted(set(target) - {"kind", "name"}))
+        part = target.get(parameter)
+        target = part if isinstance(part, dict) else {}
+    known = set(target) | _unsaid(next(s for s in recipe.steps if s.name == step_name), parameters[:-1])
+    if parameters[-1] not in known or parameters[-1] in {"kind", "name"}:
+        allowed = ", ".join(sorted(known - {"kind", "name"}))
         raise InvalidInput(
             f"{path!r} is not a parameter of step {step_name!r}; it has: {allowed}",
-            pointer=pointer,
+            pointer=_pointer(path),
             code="unknown_parameter",
         )
     target[parameters[-1]] = value
-    try:
-        return Recipe.model_validate(raw)
-    except ValidationError as invalid:
-        problem = invalid.errors(include_url=False)[0]["msg"]
-        raise InvalidInput(f"{path}: {problem}", pointer=pointer, code="invalid_value") from invalid
+
+
+def _unsaid(step: BaseModel, parameters: list[str]) -> set[str]:
+    """Return the parameters of a step, or of a part of it, that its JSON form leaves out by default."""
+    found: Any = step
+    for parameter in parameters:
+        found = getattr(found, parameter, None)
+    if not isinstance(found, BaseModel):
+        return set()
+    return {each.alias or name for name, each in type(found).model_fields.items() if each.exclude_if}

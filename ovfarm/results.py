@@ -80,11 +80,15 @@ class NoteCode(StrEnum):
     TRANSFORMER_NOT_TOLD = "transformer_not_told"
     RANDOM_DATA = "random_data"
     NARROW_WEIGHTS = "narrow_weights"
+    WEIGHTS_MIXED = "weights_mixed"
+    WEIGHTS_NOT_AS_ASKED = "weights_not_as_asked"
     REDUCED_PRECISION = "reduced_precision"
     ACCURACY_LOST = "accuracy_lost"
     OUTPUTS_DIFFER = "outputs_differ"
     BUDGET_OVER = "budget_over"
     BUSY_HOST = "busy_host"
+    SLOW_TO_LOAD = "slow_to_load"
+    MODEL_CACHE = "model_cache"
     EMULATED = "emulated"
     EXPORTED = "exported"
     TOKENIZER_NOT_CONVERTED = "tokenizer_not_converted"
@@ -131,6 +135,9 @@ class Port(Document):
     network: str = Field(default="", max_length=200)
 
 
+Metric = Literal["accuracy", "agreement", "r_squared", "cosine_distance"]
+
+
 class Gate(Document):
     """What a gate found (``gate.json``): ``value`` is the drop of ``metric``, ``bound`` the most allowed.
 
@@ -141,7 +148,7 @@ class Gate(Document):
     passed: bool
     not_reached: bool = False
     not_needed: bool = False
-    metric: Literal["accuracy", "agreement", "cosine_distance"] | None = None
+    metric: Metric | None = None
     value: float | None = None
     bound: float | None = None
     words: str = Field(max_length=1000)

@@ -42,9 +42,10 @@ def embedded(home: Path, port: int) -> "Settings":
 
 
 class Preload(StrEnum):
-    """What a node imports once, before its first step: the second starts in 6 s and holds 0.5 GB."""
+    """What a node imports once, before its first step: all of it takes 6 s and holds 0.5 GB."""
 
-    AUTO = "auto"  # the second, where it is installed
+    AUTO = "auto"  # all of it, where it is installed
+    NONE = "none"  # nothing: the least memory, and each step waits for its own imports
     CORE = "core"  # OpenVINO and NNCF; a Hugging Face model then waits for its imports
     HUGGINGFACE = "huggingface"  # torch, transformers and optimum-intel as well
 

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     PlainSerializer,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
 )
 
@@ -18,6 +19,15 @@ class Document(BaseModel):
     """An immutable value that refuses what it does not know and numbers that JSON cannot carry."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# The context in which a shape is read that was taken before: a stricter release judges it no more.
+READ_BACK = {"read_back": True}
+
+
+def is_read_back(info: ValidationInfo) -> bool:
+    """Tell whether a validator looks at what was taken before."""
+    return bool(info.context and info.context.get("read_back"))
 
 
 def unsaid(value: object) -> bool:

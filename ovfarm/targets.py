@@ -1,27 +1,39 @@
 """What a preset becomes for the devices that a job targets; an override still wins over all of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+
+from pydantic import JsonValue
 
 from ovfarm.hardware import Device
-from ovfarm.recipes import Benchmark, Convert, Quantize, Recipe, StepParams
+from ovfarm.recipes import Benchmark, Compress, Convert, Quantize, Recipe, StepParams
 
 
-def for_devices(recipe: Recipe, devices: Collection[Device]) -> Recipe:
+def for_devices(
+    recipe: Recipe, devices: Collection[Device], overrides: Mapping[str, JsonValue] | None = None
+) -> Recipe:
     """Return a preset with the defaults of these classes of devices.
 
     One class has its own; several, or ``auto``, have what suits all of them: quantizers for any device,
-    latency, and bounded shapes as soon as one is an NPU.
+    latency, and bounded shapes as soon as one is an NPU. INT4 for an NPU alone is symmetric, as OpenVINO's
+    guide has it (docs.openvino.ai, "OpenVINO GenAI on NPU"). The mode ``auto`` of a compression is the same
+    for all: its table is by model, and has no devices. FP8, which
+    ``overrides`` may ask for, is made for any device alike.
     """
-    return recipe.model_copy(update={"steps": tuple(_fitted(step, set(devices)) for step in recipe.steps)})
+    steps = (_fitted(step, set(devices), overrides or {}) for step in recipe.steps)
+    return recipe.model_copy(update={"steps": tuple(steps)})
 
 
-def _fitted(step: StepParams, devices: set[Device]) -> StepParams:
+def _fitted(step: StepParams, devices: set[Device], overrides: Mapping[str, JsonValue]) -> StepParams:
     match step:
         case Convert() if Device.NPU in devices:
             return step.model_copy(update={"require_static": True})
         case Quantize() if devices in ({Device.GPU}, {Device.NPU}):
+            if overrides.get(f"{step.name}.mode", step.mode) != "int8":
+                return step
             (device,) = devices
             return step.model_copy(update={"target_device": device.value})
+        case Compress(mode="int4_asym") if devices == {Device.NPU}:
+            return step.model_copy(update={"mode": "int4_sym"})
         case Benchmark() if devices == {Device.GPU}:
             return step.model_copy(update={"hint": "throughput"})
     return step

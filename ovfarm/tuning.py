@@ -6,8 +6,16 @@ OpenVINO's (``openvino.preprocess``).
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
+from ovfarm import rules
 from ovfarm.shapes import Document
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -72,11 +80,21 @@ class RangeEstimator(Document):
     min: RangeSide = RangeSide()
     max: RangeSide = RangeSide()
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_a_piece(
+        cls, value: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        return rules.judged(value, handler(value), rules.RANGE, info)
+
 
 class Quantizer(Document):
-    """How values become integers; None is NNCF's own choice for the preset and the device."""
+    """How values become integers; None is NNCF's own choice for the preset and the device.
 
-    num_bits: Annotated[int, Field(ge=2, le=8)] | None = None
+    Below 8 bits there are NPUs alone, by NNCF's tables of what devices compute with.
+    """
+
+    num_bits: Annotated[int, Field(ge=2, le=16)] | None = None
     mode: Literal["symmetric", "asymmetric"] | None = None
     signedness_to_force: bool | None = None
     per_channel: bool | None = None

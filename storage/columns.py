@@ -13,6 +13,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from ovfarm.shapes import READ_BACK
+
 T = TypeVar("T")
 
 BigIntegerKey = BigInteger().with_variant(Integer(), "sqlite")
@@ -70,9 +72,9 @@ class Shape(TypeDecorator[T]):
         return None if value is None else self._adapter.dump_python(value, mode="json")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> T | None:
-        """Return the shape, validated."""
+        """Return the shape, validated as what was taken before."""
         del dialect
-        return None if value is None else self._adapter.validate_python(value)
+        return None if value is None else self._adapter.validate_python(value, context=READ_BACK)
 
 
 def state_type(states: type[StrEnum]) -> Enum:

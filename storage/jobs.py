@@ -1,7 +1,7 @@
 """How a job comes in and how it ends: submit, cancel, and the rules that end it by its steps."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select, update
@@ -11,6 +11,7 @@ from ovfarm.errors import Conflict, InvalidInput, NotFound
 from ovfarm.failures import Failure
 from ovfarm.hardware import Device
 from ovfarm.jobs import JobSpec, JobView
+from ovfarm.needs import has_tokenizer, may_hold_texts
 from ovfarm.plan import Edge, PlannedStep, SourceModel, plan
 from ovfarm.policy import ESTIMATE_S
 from ovfarm.resolution import resolve
@@ -80,7 +81,21 @@ def _origin(session: Session, team: UUID, spec: JobSpec) -> SourceModel:
         view = catalog.model(session, team, spec.model)
     except NotFound:
         return SourceModel()
-    return SourceModel(view.manifest.size, view.format, view.source, view.ports)
+    return SourceModel(
+        view.manifest.size,
+        view.format,
+        view.source,
+        view.ports,
+        tokenizer=has_tokenizer(view.format, view.manifest.files),
+        texts=frozenset(_texts(session, team, spec)),
+    )
+
+
+def _texts(session: Session, team: UUID, spec: JobSpec) -> Iterator[UUID]:
+    for data in filter(None, (spec.data.calibration, spec.data.evaluation)):
+        with suppress(NotFound):
+            if may_hold_texts(catalog.dataset(session, team, data.dataset).manifest.files):
+                yield data.dataset
 
 
 def _check_references(session: Session, team: UUID, spec: JobSpec) -> None:

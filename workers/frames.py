@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ovfarm.errors import OvfarmError
-from ovfarm.shapes import Document
+from ovfarm.shapes import READ_BACK, Document
 from workers.protocol import Frame, Request
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def send(channel: socket.socket, document: Document) -> None:
 def parsed(adapter: TypeAdapter[T], body: bytes) -> T:
     """Return what a frame means; raises BadFrame. Bytes that are not UTF-8 are replaced."""
     try:
-        return adapter.validate_json(body.decode(errors="replace"))
+        return adapter.validate_json(body.decode(errors="replace"), context=READ_BACK)
     except ValidationError as invalid:
         problem = invalid.errors(include_url=False, include_input=False)[0]["msg"]
         raise BadFrame(f"not a frame: {problem}") from None

@@ -40,6 +40,8 @@ def preload(settings: Settings) -> str:
             "OVFARM_PRELOAD is huggingface, and torch and optimum-intel are not installed",
             hint="run: ./farm setup --hf",
         )
+    if settings.preload is Preload.NONE:
+        return "workers.protocol"
     if settings.preload is Preload.CORE or not installed:
         return "workers.kit.preload"
     return "workers.kit.preload_huggingface"

@@ -18,7 +18,7 @@ from ovfarm.client.transport import Transport
 from ovfarm.errors import Refused
 from ovfarm.jobs import ArtifactView, JobPage, JobResult, JobSpec, JobView, NodeView, Why
 from ovfarm.recipes import Recipe
-from ovfarm.shapes import public_id
+from ovfarm.shapes import READ_BACK, public_id
 
 _CHUNK = 1 << 20
 _MODELS: TypeAdapter[tuple[ModelView, ...]] = TypeAdapter(tuple[ModelView, ...])
@@ -119,7 +119,7 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
         body = spec.model_dump(mode="json")
         response = self.transport.send("POST", "/v1/jobs", json=body, headers=headers)
-        return JobView.model_validate_json(response.content)
+        return JobView.model_validate_json(response.content, context=READ_BACK)
 
     def why(self, job_id: UUID) -> Why:
         """Return what a job waits for, in one sentence with numbers."""
@@ -139,7 +139,9 @@ class Client:
 
     def job(self, job_id: UUID) -> JobView:
         """Return a job as it stands."""
-        return JobView.model_validate_json(self.transport.send("GET", _job(job_id)).content)
+        return JobView.model_validate_json(
+            self.transport.send("GET", _job(job_id)).content, context=READ_BACK
+        )
 
     def jobs(self, *, states: tuple[str, ...] = (), limit: int = 50) -> JobPage:
         """Return the newest jobs."""
@@ -150,7 +152,7 @@ class Client:
     def cancel(self, job_id: UUID) -> JobView:
         """Ask for a job to end."""
         response = self.transport.send("POST", f"{_job(job_id)}/cancel")
-        return JobView.model_validate_json(response.content)
+        return JobView.model_validate_json(response.content, context=READ_BACK)
 
     def result(self, job_id: UUID) -> JobResult:
         """Return what an ended job found out."""
@@ -175,7 +177,7 @@ class Client:
             response = self.transport.send("GET", _job(job_id), headers={"If-None-Match": tag})
             if response.status_code != 304:
                 tag = response.headers["ETag"]
-                view = JobView.model_validate_json(response.content)
+                view = JobView.model_validate_json(response.content, context=READ_BACK)
                 yield view
                 if view.ended:
                     return

@@ -48,4 +48,11 @@ DATA: dict[C | N, Hint] = {
         words="add an array 'labels' to the dataset, one whole number a row",
         patches=(_NO_CONTROL,),
     ),
+    C.LABELS_MISFIT: Hint(
+        topic=Topic.DATA,
+        classes=_USER,
+        means="Labels are class numbers, and the model's first output has no such class, or none at all.",
+        words="number the classes from 0 as the model's scores are; where it has none, leave the labels out",
+        patches=(_NO_CONTROL,),
+    ),
 }

@@ -61,6 +61,10 @@ EXPORTS: dict[C | N, Hint] = {
         topic=Topic.ACCURACY,
         means="Which configuration of optimum-intel stands behind auto.",
         words="nothing to do; name a mode to compress in another way",
+        patches=(
+            Remedy(why="INT4 as it is good for most language models", recipe="int4"),
+            Remedy(why="INT8 for all weights", recipe="int8-weights"),
+        ),
     ),
     N.EIGHT_BITS: Hint(
         topic=Topic.ACCURACY,

@@ -46,6 +46,7 @@ FARM: dict[C | N, Hint] = {
         classes=_INFRA,
         means="The node could not confine the step, so it did not run it.",
         words="the operator asks: ./farm doctor --sandbox",
+        patches=(_MORE_ATTEMPTS,),
     ),
     C.STORE: _hint(
         _INFRA,
@@ -61,6 +62,7 @@ FARM: dict[C | N, Hint] = {
         classes=_INFRA,
         means="OpenVINO or NNCF cannot be loaded on the node.",
         words="the operator sets the node up again: ./farm setup, then ./farm doctor",
+        patches=(_MORE_ATTEMPTS,),
     ),
     C.POISON: _hint(
         (FailureClass.CRASH, FailureClass.INFRA),

@@ -1,10 +1,12 @@
 """What gates and choices say."""
 
 from ovfarm.failures import FailureCode as C
-from ovfarm.hints.hint import Hint, Topic
+from ovfarm.hints.hint import Hint, Remedy, Topic
+from ovfarm.hints.notes import CLOSER
 from ovfarm.results import NoteCode as N
 
 _NOTHING = "nothing to do"
+_TWICE = Remedy(why="allow twice the drop, if that is bearable", times={"evaluate.max_drop": 2})
 
 GATES: dict[C | N, Hint] = {
     N.GATE_PASSED: Hint(topic=Topic.ACCURACY, means="The drop is within max_drop.", words=_NOTHING),
@@ -12,6 +14,7 @@ GATES: dict[C | N, Hint] = {
         topic=Topic.ACCURACY,
         means="The drop is more than max_drop, so what comes after this gate is not done.",
         words="set a larger max_drop if the drop is bearable, or keep more in floating point",
+        patches=(_TWICE, *CLOSER),
     ),
     N.NOT_REACHED: Hint(
         topic=Topic.OPERATION,
@@ -28,5 +31,9 @@ GATES: dict[C | N, Hint] = {
         topic=Topic.ACCURACY,
         means="No gate passed, so the reference was taken as it came.",
         words="allow a larger max_drop, or give more calibration data",
+        patches=(
+            _TWICE,
+            Remedy(why="more calibration data, if there are so many rows", times={"quantize.subset_size": 3}),
+        ),
     ),
 }

@@ -24,7 +24,7 @@ METHODS: dict[C | N, Hint] = {
                 overrides={"compress.group_size_fallback": "adjust"},
             ),
             Remedy(
-                why="INT8 for the layers that the groups do not fit",
+                why="the layers that the groups do not fit stay in floating point",
                 overrides={"compress.group_size_fallback": "ignore"},
             ),
             Remedy(why="one group a channel", overrides={"compress.group_size": -1}),

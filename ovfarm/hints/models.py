@@ -81,6 +81,10 @@ MODELS: dict[C | N, Hint] = {
         classes=_USER,
         means="The outputs of the model and of its reference differ in number or shape.",
         words="compare with a reference that was made from the same model: set reference to its step",
+        patches=(
+            Remedy(why="compare with the first FP32 conversion", overrides={"evaluate.reference": None}),
+            Remedy(why="inputs and outputs as the model has them", overrides={"convert.preprocessing": {}}),
+        ),
     ),
     C.OUTPUT_NOT_FINITE: Hint(
         topic=Topic.ACCURACY,

@@ -8,7 +8,8 @@ _CONTROL = Remedy(
     why="give layers back to floating point until accuracy drops by no more than 0.01",
     overrides={"quantize.accuracy": {"max_drop": 0.01}},
 )
-_CLOSER = (
+# What brings a model closer to the one it was made from.
+CLOSER = (
     _CONTROL,
     Remedy(why="more calibration data, if there are so many rows", times={"quantize.subset_size": 3}),
     Remedy(why="asymmetric activations", overrides={"quantize.preset": "mixed"}),
@@ -18,23 +19,27 @@ _CLOSER = (
     ),
     Remedy(why="INT8 for a fifth of the layers, those that lose most", overrides={"compress.ratio": 0.8}),
     Remedy(why="smaller groups", at_most={"compress.group_size": 64}),
-    Remedy(why="a larger type for what stays out of INT4", overrides={"compress.backup_mode": "int8_asym"}),
+    Remedy(
+        why="what is left out of INT4 stays in floating point: larger, and exact",
+        overrides={"compress.backup_mode": "none"},
+    ),
     Remedy(why="scales that fit the activations", overrides={"compress.scale_estimation": True}),
     Remedy(why="INT8 in place of INT4, for the weights alone", recipe="int8-weights"),
 )
+_ALL_LAYERS = Remedy(why="embeddings and the last layer as well", overrides={"compress.all_layers": True})
 
 NOTES: dict[C | N, Hint] = {
     N.ACCURACY_LOST: Hint(
         topic=Topic.ACCURACY,
         means="The model is right less often than its reference, on the same labelled rows.",
         words="keep more in floating point, calibrate on more data, or let accuracy control decide",
-        patches=_CLOSER,
+        patches=CLOSER,
     ),
     N.OUTPUTS_DIFFER: Hint(
         topic=Topic.ACCURACY,
         means="The outputs are far from the reference's.",
         words="judge with labelled data whether that matters; if it does, keep more in floating point",
-        patches=_CLOSER,
+        patches=CLOSER,
     ),
     N.LITTLE_CALIBRATION_DATA: Hint(
         topic=Topic.DATA,
@@ -68,8 +73,23 @@ NOTES: dict[C | N, Hint] = {
     ),
     N.NARROW_WEIGHTS: Hint(
         topic=Topic.CONVERSION,
-        means="The model came with weights narrower than FP32, which stay.",
-        words="export it in FP32 for an FP32 reference; a conversion invents no precision",
+        means="The model came with weights of 16 bits or fewer, which stay in their type.",
+        words="export it in FP32 for an FP32 reference, or for the other 16-bit type; "
+        "a conversion invents no precision",
+    ),
+    N.WEIGHTS_MIXED: Hint(
+        topic=Topic.ACCURACY,
+        means="Some of the weights are not in the type that was asked for; the message has the shares.",
+        words="NNCF keeps convolutions, embeddings and the last matrix product in backup_mode; all_layers "
+        "takes all but the convolutions, group_size_fallback decides about groups that do not fit",
+        patches=(_ALL_LAYERS,),
+    ),
+    N.WEIGHTS_NOT_AS_ASKED: Hint(
+        topic=Topic.ACCURACY,
+        means="None of the weights is in the type that was asked for: what is compressed is in 8 bits.",
+        words="NNCF keeps convolutions, embeddings and the last matrix product in 8 bits; take all layers, "
+        "or quantize the activations too (recipe int8): that is as small, and faster",
+        patches=(_ALL_LAYERS, Remedy(why="call it what it is", recipe="int8-weights")),
     ),
     N.REDUCED_PRECISION: Hint(
         topic=Topic.PERFORMANCE,
@@ -87,6 +107,17 @@ NOTES: dict[C | N, Hint] = {
         topic=Topic.PERFORMANCE,
         means="The host was busy with things that are not the farm's.",
         words="measure again when the host is quiet: ovfarm jobs retry JOB --cache refresh",
+    ),
+    N.SLOW_TO_LOAD: Hint(
+        topic=Topic.PERFORMANCE,
+        means="Loading and compiling the model takes longer than a second.",
+        words="see what a model cache saves, and set CACHE_DIR where the model is served",
+        patches=(Remedy(why="measure with a model cache", overrides={"benchmark.model_cache": True}),),
+    ),
+    N.MODEL_CACHE: Hint(
+        topic=Topic.PERFORMANCE,
+        means="How fast the model is ready when it comes from OpenVINO's model cache.",
+        words="set CACHE_DIR where the model is served; a cache is of one device, driver and release",
     ),
     N.EMULATED: Hint(
         topic=Topic.OPERATION,

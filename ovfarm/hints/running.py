@@ -14,6 +14,7 @@ RUNNING: dict[C | N, Hint] = {
         means="OpenVINO does not find the device on this node.",
         words="the operator installs the device's driver, or serves another device with OVFARM_DEVICE; "
         "see what is there with: ./farm doctor",
+        patches=(Remedy(why="try more nodes", times={"limits.max_attempts": 2}),),
     ),
     C.DEVICE_FAILED: Hint(
         topic=Topic.OPERATION,
@@ -29,7 +30,8 @@ RUNNING: dict[C | N, Hint] = {
         topic=Topic.MEMORY,
         classes=_LIMIT,
         means="The step asked for more memory than it may use, or the kernel ended it for want of memory.",
-        words="ask for a larger node with limits.memory_gib, or take fewer or smaller samples",
+        words="ask for a larger node with limits.memory_gib, or take fewer or smaller samples; calibration "
+        "takes one row at a time already, unless the model's own batch is fixed: convert.shapes makes it 1",
         patches=(
             Remedy(why="a node with twice the memory", times={"limits.memory_gib": 2}),
             Remedy(why="fewer samples to calibrate on", times={"quantize.subset_size": 0.3}),
@@ -41,8 +43,22 @@ RUNNING: dict[C | N, Hint] = {
             Remedy(why="bias correction in one pass", overrides={"quantize.fast_bias_correction": True}),
             Remedy(why="without scale estimation", overrides={"compress.scale_estimation": False}),
             Remedy(why="without GPTQ", overrides={"compress.gptq": False}),
+            Remedy(why="without adapters", overrides={"compress.lora_correction": False}),
+            Remedy(
+                why="AWQ on fewer of the samples", times={"compress.advanced.awq_params.subset_size": 0.25}
+            ),
+            Remedy(
+                why="layers ranked by their weights, without activations",
+                overrides={"compress.sensitivity_metric": None},
+            ),
+            Remedy(why="fewer rows to rank layers by", at_most={"quantize.accuracy.ranking_subset_size": 50}),
             Remedy(why="fewer rows, whose outputs are all kept", at_most={"evaluate.samples": 100}),
             Remedy(why="half the batch", times={"benchmark.batch": 0.5}),
+            Remedy(
+                why="one request at a time: each of those in flight has memory of its own",
+                overrides={"benchmark.hint": "latency"},
+            ),
+            Remedy(why="the weights alone, in INT8, without calibration", recipe="int8-weights"),
         ),
     ),
     C.TIMEOUT: Hint(

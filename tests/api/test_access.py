@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.__main__ import serve
 from api.operate import operate
+from api.serving import serve
 from ovfarm.cli.supervise import free_port
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Device
@@ -149,3 +149,8 @@ def test_why_is_one_sentence(door: Callable[..., httpx.Client]) -> None:
 def test_other_machines_get_in_only_with_keys(settings: Settings) -> None:
     with pytest.raises(InvalidInput, match="without any key"):
         serve(settings.model_copy(update={"host": "0.0.0.0", "require_keys": False}))  # noqa: S104 - refused
+
+
+def test_what_is_no_order_is_refused_in_words(settings: Settings) -> None:
+    with pytest.raises(InvalidInput, match="that is no order"):
+        operate(settings, "{}")

@@ -3,8 +3,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
+from ovfarm.client import Client
+from ovfarm.jobs import JobSpec
+from ovfarm.shapes import READ_BACK, parse_id
 from storage.database import Database
+from storage.tables import Job
 from storage.teams import DEFAULT_TEAM
 from tests.api.conftest import Server
 from tests.api.test_blobs import IR, register
@@ -173,6 +178,26 @@ def test_the_commit_comes_before_the_answer(
 
         assert [j.state.value for j in queries.jobs(session, DEFAULT_TEAM)[0]] == [job["state"]]
     database.close()
+
+
+def test_a_job_that_an_older_release_took_can_be_read(
+    http: httpx.Client, spec: dict[str, Any], server: Server, database_url: str
+) -> None:
+    """A rule that is new refuses what is submitted, and leaves alone what is in rows."""
+    step = {"kind": "compress", "mode": "fp4", "awq": True}
+    raw = spec | {"recipe": {"name": "mine", "steps": [step]}}
+    job = http.post("/v1/jobs", json=spec).json()
+    old = JobSpec.model_validate(raw, context=READ_BACK)
+    database = Database(database_url)
+    with database.write() as session:
+        row = update(Job).where(Job.id == parse_id("job", job["id"]))
+        session.execute(row.values(spec=old, recipe=old.recipe))
+    database.close()
+    with Client(server.url) as client:
+        assert client.job(parse_id("job", job["id"])).spec == old
+    refused = http.post("/v1/jobs", json=raw)
+    assert refused.status_code == 422
+    assert "awq: these do not work on" in refused.text
 
 
 def test_recipes_carry_the_schema_of_their_parameters(http: httpx.Client) -> None:

@@ -30,6 +30,8 @@ ALLOWED_READERS: dict[tuple[str, str], SandboxLevel] = {
     ("workers/kit/programs.py", "ov.convert_model"): SandboxLevel.FULL,
     # On the caller's own object, in the caller's own process; a path is refused.
     ("ovfarm/local.py", "ov.convert_model"): SandboxLevel.NONE,
+    # On what the same function exported a moment ago, never on a file that somebody brought.
+    ("workers/kit/model_cache.py", "ov.Core().import_model"): SandboxLevel.NONE,
 }
 CLOCKS = {"datetime.now", "datetime.utcnow", "time.time"}
 # Edges that show an age to a person, or give SQLite its clock (storage.database).
@@ -171,7 +173,8 @@ def loaded(statement: str) -> set[str]:
     [
         ("import ovfarm, ovfarm.client, ovfarm.cli, ovfarm.plan, ovfarm.local", HEAVY),
         ("import ovfarm", HEAVY | {"httpx", "pydantic"}),
-        ("import api.app, api.__main__", TOOLCHAIN),
+        ("import api.serving, api.__main__", TOOLCHAIN),
+        ("import api.operate, api.__main__", TOOLCHAIN | {"fastapi", "uvicorn", "celery"}),
         ("import workers.__main__, workers.zygote", TOOLCHAIN),
     ],
 )

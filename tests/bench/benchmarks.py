@@ -16,7 +16,7 @@ from tests.bench.digits import submitted
 from tests.bench.huggingface import coverage, export, variant
 from tests.bench.measure import Benchmark, Samples
 from tests.bench.pool import claim_growth, submit_to_running, throughput
-from tests.e2e.stack import ROOT, Stack
+from tests.e2e.stack import ROOT, TOOLS, Stack
 from workers.isolate import Zygote
 from workers.protocol import ChildLimits, StepRequest
 from workers.sandbox import Bubblewrapped, Unwrapped
@@ -57,7 +57,7 @@ def _farm() -> Iterator[Stack]:
     with tempfile.TemporaryDirectory() as name:
         url = f"sqlite:///{name}/farm.sqlite"
         migrate(url)
-        with Stack(Path(name), url) as stack:
+        with Stack(Path(name), url, environment=TOOLS) as stack:
             stack.worker("node")
             yield stack
 

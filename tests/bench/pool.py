@@ -17,7 +17,7 @@ from ovfarm.jobs import Cache, JobSpec
 from ovfarm.recipes import Probe, Recipe
 from storage.schema import migrate
 from tests.bench.measure import Samples
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import TOOLS, Stack, eventually
 from tests.runner.postgres import free_port, postgres
 from tests.runner.redis import RedisServer
 from tests.storage.farm import Farm
@@ -91,7 +91,7 @@ def claim_growth() -> Samples:
 @contextmanager
 def _pool(slots: int) -> Iterator[Stack]:
     with tempfile.TemporaryDirectory() as name, _database() as url, RedisServer(free_port(), name) as redis:
-        environment = {"OVFARM_BROKER_URL": redis.url, "OVFARM_SLOTS": str(slots)}
+        environment = {"OVFARM_BROKER_URL": redis.url, "OVFARM_SLOTS": str(slots), **TOOLS}
         with Stack(Path(name), url, environment=environment) as stack:
             stack.worker("node")
             yield stack

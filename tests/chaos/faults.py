@@ -22,10 +22,11 @@ Fault = Callable[[World, random.Random], str]
 _FULL_BYTES = 64 << 10
 
 
-def _later(seconds: float, mend: Callable[[], None]) -> None:
+def _later(world: World, seconds: float, mend: Callable[[], None]) -> None:
     timer = threading.Timer(seconds, mend)
     timer.daemon = True
     timer.start()
+    world.mending.append(timer)
 
 
 def _victim(world: World, dice: random.Random) -> str:
@@ -55,7 +56,7 @@ def stop_worker(world: World, dice: random.Random) -> str:
         process.send_signal(signal.SIGCONT)
         world.stopped.discard(name)
 
-    _later(1.6 * LEASE_S, resume)
+    _later(world, 1.6 * LEASE_S, resume)
     return f"SIGSTOP {name} for 1.6 leases"
 
 
@@ -79,7 +80,7 @@ def fill_disk(world: World, dice: random.Random) -> str:
     name = _victim(world, dice)
     pid = world.workers[name].pid
     _limit(pid, _FULL_BYTES)
-    _later(2.0, lambda: _limit(pid, resource.RLIM_INFINITY))
+    _later(world, 2.0, lambda: _limit(pid, resource.RLIM_INFINITY))
     return f"the disk of {name} is full for 2 s"
 
 
@@ -133,7 +134,7 @@ def restart_redis(world: World, dice: random.Random) -> str:
     assert redis is not None
     redis.kill()
     seconds = dice.uniform(0.5, 2.0)
-    _later(seconds, redis.start)
+    _later(world, seconds, redis.start)
     return f"Redis is killed for {seconds:.1f} s"
 
 
@@ -173,7 +174,7 @@ def _store(world: World, mood: Mood, seconds: float) -> str:
     store = world.services.store
     assert store is not None
     store.mood = mood
-    _later(seconds, lambda: setattr(store, "mood", Mood.KIND))
+    _later(world, seconds, lambda: setattr(store, "mood", Mood.KIND))
     return f"the store is {mood} for {seconds:.1f} s"
 
 

@@ -122,6 +122,7 @@ def _judge(farm: World, clients: Clients) -> Found:
         deadline = time.monotonic() + _SETTLE_S
         while _unended(database) and time.monotonic() < deadline:
             time.sleep(0.5)
+        farm.mended()
         say(f"at rest: {len(clients.jobs)} jobs, {_unended(database)} of them open; checking …")
         left = farm.leave()
         collect(database, farm.blobs(), farm.stack.home, CollectGarbage(apply=True, grace_s=0))

@@ -57,6 +57,7 @@ class World:
     extra: dict[str, dict[str, str]] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
     leaving: threading.Event = field(default_factory=threading.Event)
+    mending: list[threading.Timer] = field(default_factory=list)
 
     def settings(self) -> Settings:
         """Return the settings of the API's process."""
@@ -92,6 +93,11 @@ class World:
                     self.start_worker(name)
             if self.stack.api.poll() is not None:
                 self.stack.api = self.stack._start("api")
+
+    def mended(self) -> None:
+        """Wait until each fault that lasts a while is over: what is judged is a farm at peace."""
+        for timer in self.mending:
+            timer.join()
 
     def leave(self) -> list[str]:
         """Have all nodes leave politely, and return what they left running."""

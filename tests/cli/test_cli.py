@@ -21,7 +21,7 @@ from ovfarm.cli.supervise import free_port
 from ovfarm.patches import Patch
 from ovfarm.recipes import Recipe
 from storage.schema import migrate
-from tests.e2e.stack import Stack
+from tests.e2e.stack import TOOLS, Stack
 from tests.steps.conftest import network
 
 Done = subprocess.CompletedProcess[str]
@@ -50,7 +50,7 @@ class Cli:
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     home = tmp_path_factory.mktemp("farm")
     migrate(f"sqlite:///{home / 'farm.sqlite'}")
-    with Stack(home, f"sqlite:///{home / 'farm.sqlite'}") as stack:
+    with Stack(home, f"sqlite:///{home / 'farm.sqlite'}", environment=TOOLS) as stack:
         stack.worker("node")
         yield Cli(stack.client.transport.url)
 

@@ -4,7 +4,16 @@ from hypothesis import strategies as st
 
 from ovfarm.hardware import Device, Isa, Offer, Versions
 from ovfarm.keys import canonical_json, digest_of, step_key
-from ovfarm.recipes import Benchmark, Convert, Evaluate, Package, Quantize, StepParams
+from ovfarm.recipes import (
+    Benchmark,
+    Compress,
+    Convert,
+    Evaluate,
+    IgnoredScope,
+    Package,
+    Quantize,
+    StepParams,
+)
 
 OFFER = Offer(
     device=Device.CPU,
@@ -14,6 +23,7 @@ OFFER = Offer(
     cores=2,
     versions=Versions(openvino="2026.4.1", nncf="3.4.0", python="3.11"),
 )
+SCOPE = IgnoredScope(types=("MatMul",))
 INPUTS = {"model": "a" * 64, "calibration": "b" * 64}
 
 
@@ -37,6 +47,11 @@ def test_one_parameter_one_byte_one_tool_is_other_work() -> None:
     assert len(keys) == 5
 
 
+def test_a_scope_that_need_not_match_is_other_work() -> None:
+    loose = SCOPE.model_copy(update={"must_match": False})
+    assert key(Quantize(ignored_scope=loose)) != key(Quantize(ignored_scope=SCOPE))
+
+
 def test_place_counts_only_where_it_changes_the_outcome() -> None:
     other = OFFER.model_copy(update={"device_name": "Otherium", "isa": (), "cores": 4})
     assert key(Convert(), other) == key(Convert())
@@ -52,8 +67,14 @@ def test_place_counts_only_where_it_changes_the_outcome() -> None:
 @pytest.mark.parametrize(
     ("params", "golden"),
     [
-        (Convert(), "291ae1ebc152d0924542a4088509415c85dda5018fbb814812a527a3797bcca8"),
-        (Quantize(), "f70387b5ab3b85f1342accfd23eee695c4a71fa85c52fedac11362d67aa0f2a9"),
+        (Convert(), "f5da95f73393b71594786c587b14f127d13f2fd332ea982edb70e8c76e9f2f2f"),
+        (Quantize(), "851e6c7ed73ad987f572e0c76731613955f235b0c19c1d72e0e7cac6f401400c"),
+        (Quantize(ignored_scope=SCOPE), "877d79ed5028bd9d59a8a3e97a09979e7d6a4f2b7f9be61473645bda104bbe7d"),
+        (Compress(), "01b8f692922360abae66b32133ffc6381548625ee8885c1382f6d3d997f17a43"),
+        (
+            Compress(mode="int4_sym", ignored_scope=SCOPE),
+            "f6af806e86d8d5e6e522ee37e2b01178fbd5bf81cc9b09ec3c308af06722493a",
+        ),
     ],
 )
 def test_keys_stay_what_they_were(params: StepParams, golden: str) -> None:

@@ -4,12 +4,25 @@ import pytest
 from pydantic import JsonValue, ValidationError
 
 from ovfarm.errors import InvalidInput
-from ovfarm.hardware import Device, Need
+from ovfarm.hardware import Device, Need, Toolkit
 from ovfarm.jobs import DataRef, JobData, JobSpec, Limits, Part
+from ovfarm.memory import need_gib
+from ovfarm.needs import may_hold_texts
 from ovfarm.plan import Edge, SourceModel, plan
 from ovfarm.presets import PRESETS
-from ovfarm.recipes import Compress, Convert, Evaluate, Kind, Package, Probe, Quantize, Recipe
+from ovfarm.recipes import (
+    Compress,
+    Convert,
+    Evaluate,
+    Kind,
+    Package,
+    Probe,
+    Quantize,
+    Recipe,
+    StepParams,
+)
 from ovfarm.resolution import resolve
+from ovfarm.tuning import AccuracyControl
 
 MODEL, DATA = UUID(int=1), UUID(int=2)
 HALVES = JobData(
@@ -126,6 +139,21 @@ def test_the_lineage_of_a_package_leaves_out_what_did_not_make_its_model() -> No
     assert [p.name for p in steps[-1].lineage] == ["convert", "compress"]
 
 
+@pytest.mark.parametrize(
+    ("params", "gib"),
+    [
+        (Compress(), 8), (Compress(mode="int4_sym"), 8), (Compress(mode="int4_sym", awq=True), 16),
+        (Compress(mode="int4_sym", scale_estimation=True), 16), (Compress(mode="int4_sym", gptq=True), 16),
+        (Compress(mode="int4_sym", lora_correction=True), 16), (Compress(mode="auto"), 16),
+        (Compress(mode="int4_sym", ratio=0.5, sensitivity_metric="max_activation_variance"), 16),
+        (Convert(), 16), (Quantize(), 32), (Quantize(accuracy=AccuracyControl()), 32), (Package(), 8),
+    ],
+)  # fmt: skip
+def test_what_a_step_does_with_a_model_decides_about_its_memory(params: StepParams, gib: int) -> None:
+    """What was measured for five gibibytes, rounded up to a power of two."""
+    assert need_gib(params, 5 << 30) == gib
+
+
 def test_a_large_model_asks_for_a_node_with_memory() -> None:
     spec = JobSpec(model=MODEL, recipe="int8-weights", data=HALVES)
     small = {step.need.memory_gib for step in plan(spec, SourceModel(100 << 20))}
@@ -138,3 +166,29 @@ def test_a_large_model_asks_for_a_node_with_memory() -> None:
     assert {
         s.need.memory_gib for s in plan(large, SourceModel(3 << 30)) if s.name in {"evaluate", "benchmark"}
     } == {32}
+
+
+def test_texts_are_tokenized_where_the_tokenizers_are() -> None:
+    """The package that runs tokenizers comes with the toolkit, and not with every node."""
+    spec = JobSpec(model=MODEL, recipe="int8", data=HALVES)
+
+    def equipped(origin: SourceModel) -> set[str]:
+        return {step.name for step in plan(spec, origin) if step.need.toolkit is Toolkit.HUGGINGFACE}
+
+    texts = frozenset({DATA})
+    assert equipped(SourceModel(tokenizer=True, texts=texts)) == {
+        "evaluate-reference", "quantize", "evaluate", "benchmark",
+    }  # fmt: skip
+    assert not equipped(SourceModel(tokenizer=True))
+    assert not equipped(SourceModel(texts=texts))
+
+
+@pytest.mark.parametrize(
+    ("files", "texts"),
+    [
+        (["a.txt"], True), (["a.JSONL"], True), (["a.csv"], True), (["a.parquet"], True), (["a.npz"], False),
+        (["a.npy", "b.npy"], False), (["cat/1.jpg", "labels.csv"], False),
+    ],
+)  # fmt: skip
+def test_lines_and_tables_may_hold_texts(files: list[str], *, texts: bool) -> None:
+    assert may_hold_texts(files) is texts

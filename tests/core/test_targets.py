@@ -8,7 +8,7 @@ from ovfarm.errors import InvalidInput
 from ovfarm.jobs import DataRef, JobData, JobSpec, Part
 from ovfarm.plan import SourceModel, plan
 from ovfarm.presets import PRESETS
-from ovfarm.recipes import Benchmark, Convert, Quantize, Recipe, StepParams
+from ovfarm.recipes import Benchmark, Compress, Convert, Quantize, Recipe, StepParams
 from ovfarm.resolution import resolve
 from ovfarm.results import Port
 
@@ -50,6 +50,26 @@ def test_a_preset_fits_its_targets(targets: tuple[str, ...], device: str, hint: 
     assert one(recipe, Quantize).target_device == device
     assert one(recipe, Benchmark).hint == hint
     assert one(recipe, Convert).require_static is static
+
+
+@pytest.mark.parametrize(
+    ("recipe", "targets", "mode"),
+    [
+        ("int4", ("npu",), "int4_sym"),
+        ("int4-quality", ("npu",), "int4_sym"),
+        ("int4", ("cpu", "npu"), "int4_asym"),
+        ("int4", ("gpu",), "int4_asym"),
+        ("auto", ("npu",), "auto"),
+        ("int8-weights", ("npu",), "int8_asym"),
+    ],
+)
+def test_four_bits_for_an_npu_are_symmetric(recipe: str, targets: tuple[str, ...], mode: str) -> None:
+    assert one(resolve(asked(*targets, recipe=recipe)), Compress).mode == mode
+
+
+def test_auto_is_fitted_to_its_targets_like_the_others() -> None:
+    assert one(resolve(asked("gpu", recipe="auto")), Benchmark).hint == "throughput"
+    assert one(resolve(asked("npu", recipe="auto")), Convert).require_static
 
 
 def test_on_a_cpu_presets_are_what_they_were() -> None:

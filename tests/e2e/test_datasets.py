@@ -13,7 +13,7 @@ from ovfarm.errors import InvalidInput
 from ovfarm.jobs import DataRef, JobData, JobPage, JobSpec, JobView
 from ovfarm.recipes import Convert, Evaluate, Recipe
 from ovfarm.states import JobState
-from tests.e2e.stack import Stack
+from tests.e2e.stack import TOOLS, Stack
 from tests.steps.conftest import network
 from tests.steps.files import Arrays
 from tests.steps.test_images import brightest, classes
@@ -31,11 +31,12 @@ def optimized(stack: Stack, *arguments: str) -> JobView:
     return stack.client.job(page.items[0].id)
 
 
+@pytest.mark.scale  # on SQLite the demo and the lines of the pages do the same
 def test_a_folder_of_images_judges_and_calibrates(tmp_path: Path, database_url: str) -> None:
     model, rows = brightest(tmp_path / "model"), classes(tmp_path / "rows", 12)
     (rows / "classes.txt").write_text("red\ngreen\nblue\n")
     (rows / ".DS_Store").write_bytes(b"\0")
-    with Stack(tmp_path / "farm", database_url) as stack:
+    with Stack(tmp_path / "farm", database_url, environment=TOOLS) as stack:
         stack.worker("node")
         options = ["--data", str(rows), "--image", "scale=255", "--set", "benchmark.time_budget_s=1"]
         view = optimized(stack, str(model / "model.xml"), *options)
@@ -49,6 +50,7 @@ def test_a_folder_of_images_judges_and_calibrates(tmp_path: Path, database_url: 
         assert all(step.cached for step in again.steps)
 
 
+@pytest.mark.scale
 def test_another_mapping_is_other_work(tmp_path: Path, database_url: str) -> None:
     import openvino as ov
 
@@ -58,7 +60,7 @@ def test_another_mapping_is_other_work(tmp_path: Path, database_url: str) -> Non
     arrays: Arrays = {"a": x, "b": -x, "class": np.arange(20) % 4}
     for name, array in arrays.items():
         np.save(tmp_path / "rows" / f"{name}.npy", array)
-    with Stack(tmp_path / "farm", database_url) as stack:
+    with Stack(tmp_path / "farm", database_url, environment=TOOLS) as stack:
         stack.worker("node")
         files = {name: tmp_path / name for name in ("m.xml", "m.bin")}
         model = stack.client.register_model("m", files).id
@@ -78,7 +80,7 @@ def test_another_mapping_is_other_work(tmp_path: Path, database_url: str) -> Non
 def test_a_folder_that_cannot_be_kept_is_refused_before_it_is_sent(tmp_path: Path, database_url: str) -> None:
     folder = tmp_path / "rows"
     folder.mkdir()
-    with Stack(tmp_path / "farm", database_url) as stack:
+    with Stack(tmp_path / "farm", database_url, environment=TOOLS) as stack:
         with pytest.raises(InvalidInput, match="is an empty folder"):
             stack.client.register_dataset("rows", folder)
         (folder / "a b.png").write_bytes(b"x")

@@ -13,7 +13,7 @@ from ovfarm.cli import tables
 from ovfarm.jobs import Cache, DataRef, JobData, JobSpec, JobView
 from ovfarm.results import Measurement
 from ovfarm.states import JobState
-from tests.e2e.stack import Stack
+from tests.e2e.stack import TOOLS, Stack
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def spec(stack: Stack, digits: Path, calibration: Path | None = None) -> JobSpec
         model=model.id,
         data=JobData(calibration=DataRef(dataset=calibrates.id), evaluation=DataRef(dataset=judges.id)),
         recipe="int8",
-        overrides={"benchmark.time_budget_s": 2},
+        overrides={"benchmark.time_budget_s": 1, "benchmark.model_cache": True},
     )
 
 
@@ -56,8 +56,9 @@ def finished(stack: Stack, asked: JobSpec) -> JobView:
     return view
 
 
+@pytest.mark.scale  # on SQLite the demo and the lines of the pages do the same
 def test_the_main_job(tmp_path: Path, database_url: str, digits: Path) -> None:
-    with Stack(tmp_path / "farm", database_url) as stack:
+    with Stack(tmp_path / "farm", database_url, environment=TOOLS) as stack:
         stack.worker("node")
         asked = spec(stack, digits)
         first = finished(stack, asked)
@@ -70,6 +71,8 @@ def test_the_main_job(tmp_path: Path, database_url: str, digits: Path) -> None:
         speedup = tables.find(bench, "speedup", tables.REFERENCE)
         assert speedup is not None
         assert (speedup.ci_low or 0) <= speedup.value <= (speedup.ci_high or 0)
+        cached = tables.find(bench, "load_time_cached", tables.CANDIDATE)
+        assert cached is not None, "the sandbox has room for a model cache"
         latency = tables.find(bench, "latency", tables.REFERENCE)
         assert latency is not None
         assert latency.conditions.precision == "f32"

@@ -20,7 +20,7 @@ from storage.tables import Event, Job, Share, Team
 from tests.e2e.stack import Stack, eventually
 
 pytestmark = pytest.mark.scale
-STEP_S, RUN_S = 0.25, 20.0
+STEP_S, RUN_S = 0.25, 12.0
 SLOTS = 4
 
 

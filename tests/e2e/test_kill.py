@@ -18,6 +18,7 @@ LONG = Probe(name="long", action=ProbeAction.SLEEP, seconds=2 * LEASE_S)
 SHORT = Probe(name="short", token="t")
 
 
+@pytest.mark.scale  # on SQLite the chaos of the embedded stack kills nodes wherever they are
 @pytest.mark.parametrize("point", list(Failpoint))
 def test_a_worker_killed_anywhere_loses_nothing(tmp_path: Path, database_url: str, point: Failpoint) -> None:
     with Stack(tmp_path / "farm", database_url, lease_s=LEASE_S) as stack:
@@ -60,6 +61,7 @@ def test_a_stopped_worker_that_wakes_after_its_lease_writes_nothing(
     assert violations(database_url) == []
 
 
+@pytest.mark.scale
 def test_without_the_guard_of_the_claim_the_checks_above_fail(tmp_path: Path, database_url: str) -> None:
     code = tmp_path / "code"
     for package in ("ovfarm", "storage", "workers", "api", "migrations"):

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from ovfarm.failures import FailureCode
 from ovfarm.jobs import Cache, JobSpec, Limits
@@ -30,6 +31,7 @@ def spec(action: ProbeAction) -> JobSpec:
     )
 
 
+@pytest.mark.scale
 def test_what_goes_wrong_in_a_child_stays_in_its_step(tmp_path: Path, database_url: str) -> None:
     with Stack(tmp_path / "farm", database_url) as stack:
         node = stack.worker("node")
@@ -46,6 +48,7 @@ def test_what_goes_wrong_in_a_child_stays_in_its_step(tmp_path: Path, database_u
     assert violations(database_url) == []
 
 
+@pytest.mark.scale
 def test_a_crash_is_tried_three_times_and_a_mistake_once(tmp_path: Path, database_url: str) -> None:
     with Stack(tmp_path / "farm", database_url) as stack:
         stack.worker("node")

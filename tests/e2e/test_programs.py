@@ -19,6 +19,7 @@ SHAPED = Convert(shapes={"x": ("?", 1, 16, 16)})
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
+@pytest.mark.scale  # on SQLite the demo and the lines of the pages do the same
 def test_a_program_waits_for_a_node_that_loads_it_and_is_quantized(tmp_path: Path, database_url: str) -> None:
     saved("convolution", "traced", tmp_path / "model.pt")
     rows = np.random.default_rng(0).normal(size=(64, 1, 16, 16)).astype(np.float32)

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ovfarm.presets import PRESETS
 from storage.schema import migrate
-from tests.e2e.stack import ROOT, Stack
+from tests.e2e.stack import ROOT, TOOLS, Stack
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text()
 _LAYERS = ((128, 128), (128, 128), (128, 4))
@@ -64,7 +64,7 @@ def test_the_lines_do_what_they_say(tmp_path: Path) -> None:
     files(tmp_path)
     url = f"sqlite:///{tmp_path / 'farm.sqlite'}"
     migrate(url)
-    with Stack(tmp_path, url) as stack:
+    with Stack(tmp_path, url, environment=TOOLS) as stack:
         stack.worker("node")
         for line in lines():
             command = [sys.executable, "-m", "ovfarm.cli", *shlex.split(line)]

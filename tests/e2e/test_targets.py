@@ -14,7 +14,7 @@ from ovfarm.failures import FailureCode
 from ovfarm.jobs import DataRef, JobData, JobSpec, JobView, Part
 from ovfarm.states import JobState
 from storage.schema import migrate
-from tests.e2e.stack import Stack
+from tests.e2e.stack import TOOLS, Stack
 from tests.steps.conftest import network
 
 
@@ -23,7 +23,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("farm")
     url = f"sqlite:///{home / 'farm.sqlite'}"
     migrate(url)
-    with Stack(home, url) as running:
+    with Stack(home, url, environment=TOOLS) as running:
         running.worker("cpu")
         for device in ("gpu", "npu"):
             running.worker(device, OVFARM_DEVICE=device, OVFARM_EMULATE=f"{device}:cpu")

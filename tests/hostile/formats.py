@@ -143,7 +143,8 @@ def _tables() -> Iterator[Hostile]:
     yield _data(
         "parquet: a footer of zeros", {"d.parquet": b"PAR1" + b"\0" * 64 + b"\x20\0\0\0PAR1"}, UNREADABLE
     )
-    told = (UNREADABLE, SHAPE, EMPTY, NOT_FINITE, NO_MEMORY, READ, "reader_crashed", "labels_missing")
+    labels = ("labels_missing", "labels_misfit")
+    told = (UNREADABLE, SHAPE, EMPTY, NOT_FINITE, NO_MEMORY, READ, "reader_crashed", *labels)
     for number in range(24):
         whole = bytearray(good)
         for _ in range(3):

@@ -20,7 +20,7 @@ import numpy as np
 from ovfarm.failures import Failure, FailureCode
 from ovfarm.recipes import Convert, Evaluate, StepParams
 from storage.schema import migrate
-from tests.e2e.stack import Stack
+from tests.e2e.stack import TOOLS, Stack
 from tests.hostile import graphs
 from tests.hostile.hostile import CANARY_PORT, CONVERTED, MARKER, As, Hostile
 from tests.hostile.payloads import npz
@@ -56,7 +56,9 @@ class Range:
     def __enter__(self) -> Self:
         folder = Path(self._exits.enter_context(TemporaryDirectory(prefix="ovfarm-hostile-")))
         migrate(f"sqlite:///{folder / 'farm.sqlite'}")
-        stack = self._exits.enter_context(Stack(folder / "farm", f"sqlite:///{folder / 'farm.sqlite'}"))
+        stack = self._exits.enter_context(
+            Stack(folder / "farm", f"sqlite:///{folder / 'farm.sqlite'}", environment=TOOLS)
+        )
         self._api = stack.api
         self._http = self._exits.enter_context(httpx.Client(base_url=stack.url, timeout=60))
         self.scratch = folder / "scratch"

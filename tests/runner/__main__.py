@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 
 from tests.runner import sizes
@@ -15,7 +16,8 @@ from tests.runner.redis import NoRedis, redis
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
-_LONG_FILES = {"e2e", "steps"}
+# Their tests wait more than they compute: for leases, for processes, for nodes.
+_WAITING = ("e2e", "chaos", "cli", "hostile")
 # Helpers of the tests, and folders that hold none.
 NOT_TESTS = {"runner", "bench", "__pycache__"}
 
@@ -52,12 +54,20 @@ def folders() -> list[str]:
     return sorted(f.name for f in TESTS.iterdir() if f.is_dir() and f.name not in NOT_TESTS)
 
 
+def in_order(names: list[str]) -> list[Path]:
+    """Return the files so that two cores have two that wait and one that computes, the largest first."""
+    files = [path for name in names for path in (TESTS / name).rglob("test_*.py")]
+    largest = sorted(files, key=lambda path: -path.stat().st_size)
+    waiting = [path for path in largest if path.relative_to(TESTS).parts[0] in _WAITING]
+    computing = [path for path in largest if path not in waiting]
+    pairs = [waiting[at : at + 2] for at in range(0, len(waiting), 2)]
+    return [path for pair, one in zip_longest(pairs, computing) for path in (*(pair or ()), one) if path]
+
+
 def tests(names: list[str], extra: list[str], *, with_services: bool) -> bool:
     """Run the tests of some folders, or all."""
-    # Those with real processes first: a long file that begins last would keep one core waiting.
-    wanted = sorted(names or folders(), key=lambda name: name not in _LONG_FILES)
-    paths = [str(TESTS / name) for name in wanted]
-    command = ["pytest", "-q", "-n", "2", "--dist", "loadfile", *paths, *extra]
+    paths = map(str, in_order(names or folders()))
+    command = ["pytest", "-q", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", *paths, *extra]
     try:
         bubblewrap()
     except NoBubblewrap as missing:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.simulation.farm import SimulatedFarm, Story
 
-JOBS = int(os.environ.get("OVFARM_TEST_SIMULATED_JOBS", "25"))
+JOBS = int(os.environ.get("OVFARM_TEST_SIMULATED_JOBS", "15"))
 SEEDS = range(int(os.environ.get("OVFARM_TEST_SIMULATED_SEEDS", "2")))
 
 

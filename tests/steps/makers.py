@@ -70,6 +70,24 @@ def not_a_number(x: ov.Node) -> ov.Node:
     return ops.log(ops.subtract(linear(x), ops.constant(np.float32(1e9))))
 
 
+def branching(x: ov.Node) -> ov.Node:
+    """Return a layer, and after it another one in each branch of an If, with the names that NNCF needs."""
+    before = linear(x, 16)
+    total = ops.reduce_sum(x, ops.constant(np.array([0, 1])), False)
+    negative = ops.less(total, ops.constant(np.float32(0)))
+    either = ops.if_op(negative.output(0))
+    inner = [ops.parameter([-1, 16], ov.Type.f32) for _ in range(2)]
+    layers = [linear(each) for each in inner]
+    ends = [ops.result(layer) for layer in layers]
+    then, otherwise = (ov.Model([end], [each], "branch") for end, each in zip(ends, inner, strict=True))
+    either.set_then_body(then)
+    either.set_else_body(otherwise)
+    either.set_input(before.output(0), *inner)
+    for number, node in enumerate([before, negative, *inner, *layers]):
+        node.output(0).get_tensor().set_names({f"named{number}"})
+    return either.set_output(*ends).get_node()
+
+
 def scaled(x: ov.Node) -> ov.Node:
     """Return a layer with factors that no quantization takes."""
     return ops.multiply(linear(x), ops.constant(np.full((1, 4), 3.25, np.float32)))

@@ -16,6 +16,7 @@ from tests.steps.conftest import network
 from tests.steps.makers import (
     X,
     averaged,
+    branching,
     dataset,
     doubled,
     files,
@@ -158,6 +159,7 @@ CASES = (
             },
             EVALUATE,
         ],
+        ("convert.preprocessing",),
     ),
     Case(
         C.OUTPUT_NOT_FINITE,
@@ -198,6 +200,12 @@ CASES = (
     ),
     Case(C.LABELS_MISSING, "no labels and no reference", given(network, evaluation={"x": X}), [EVALUATE]),
     Case(
+        C.LABELS_MISFIT,
+        "no class: the model has 4",
+        given(network, evaluation={"x": X, "labels": np.full(64, 4)}),
+        [CONVERT, EVALUATE],
+    ),
+    Case(
         C.GROUP_SIZE,
         "group_size 64 does not divide",
         given(lambda: network(hidden=96)),
@@ -222,8 +230,15 @@ CASES = (
         C.PARAMETER_REFUSED,
         "cannot compute with these quantizers",
         given(network, calibration=DATA),
-        [CONVERT, quantize(advanced={"weights_quantization_params": {"num_bits": 2}})],
+        [CONVERT, quantize(advanced={"activations_quantization_params": {"per_channel": True}})],
         ("quantize.advanced",),
+    ),
+    Case(
+        C.PARAMETER_REFUSED,
+        "a model with an If operation",
+        given(lambda: wired(branching), calibration={"x": X}),
+        [CONVERT, quantize(fast_bias_correction=False)],
+        ("quantize.fast_bias_correction",),
     ),
     Case(C.ALREADY_QUANTIZED, "quantized already", quantized, [CONVERT, quantize()], ("recipe",)),
     Case(C.ALREADY_QUANTIZED, "compressed or quantized", quantized, [CONVERT, compress()], ("recipe",)),

@@ -8,7 +8,7 @@ import pytest
 from ovfarm.recipes import Benchmark
 from ovfarm.results import Verdict
 from tests.steps.conftest import Benches, network
-from workers.kit import device
+from workers.kit import device, model_cache
 from workers.protocol import StepFailed
 from workers.steps import benchmark
 
@@ -40,6 +40,22 @@ def test_three_arms_with_intervals_and_samples(model: Path, bench: Benches) -> N
     assert samples == latencies["candidate"].conditions.samples
     names = {m.name for m in result.measurements}
     assert {"latency_p90", "latency_p95", "latency_p99", "compile_time", "load_time", "peak_memory"} <= names
+
+
+def test_a_model_cache_is_measured_where_it_is_asked_for(
+    large: Path, bench: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(model=large, reference=large)
+    asked = QUICK.model_copy(update={"model_cache": True})
+    result = benchmark.run(asked, made)
+    (cached,) = (m for m in result.measurements if m.name == "load_time_cached")
+    assert (cached.subject, cached.unit) == ("candidate", "s")
+    assert cached.value > 0
+    assert "set CACHE_DIR" in next(note.message for note in result.notes if note.code == "model_cache")
+    assert [path.name for path in made.outputs.iterdir()] == ["samples.json"], "the cache stays behind"
+    assert "slow_to_load" not in {note.code for note in benchmark.run(QUICK, made).notes}
+    monkeypatch.setattr(model_cache, "SLOW_S", 0.0)
+    assert "slow_to_load" in {note.code for note in benchmark.run(QUICK, made).notes}
 
 
 def test_throughput_keeps_several_requests_in_flight(model: Path, bench: Benches) -> None:

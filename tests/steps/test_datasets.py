@@ -9,6 +9,7 @@ import openvino as ov
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openvino import opset13 as ops
 
 from ovfarm.datasets import Reading
 from ovfarm.failures import FailureClass, FailureCode
@@ -16,6 +17,7 @@ from ovfarm.recipes import Benchmark, Compress, Evaluate, Quantize
 from ovfarm.results import StepResult
 from tests.steps.conftest import Benches, network
 from tests.steps.files import WRITERS, Arrays
+from tests.steps.makers import saved
 from workers.kit import data
 from workers.protocol import Bench, StepFailed
 from workers.steps import benchmark, compress, evaluate, quantize
@@ -171,6 +173,29 @@ def test_a_bad_row_ends_a_calibration(tmp_path: Path, form: str, model: Path, be
     assert caught.value.failure.code is FailureCode.DATASET_NOT_FINITE
 
 
+@pytest.mark.parametrize("form", sorted(WRITERS))
+@pytest.mark.parametrize("value", [300, -1])
+def test_numbers_that_an_input_does_not_hold_are_refused(
+    value: int, form: str, tmp_path: Path, bench: Benches
+) -> None:
+    """NumPy would make 44 of 300, and 255 of -1."""
+    rows = np.full((40, 16), 255, np.int64)
+    rows[35, 3] = value
+    model = ov.Core().read_model(saved(tmp_path / "m", bytes_in()) / "model.xml")
+    made = bench(evaluation=written(tmp_path / "data", form, {"x": rows}))
+    batches = data.load(made, "evaluation", model).batches(32)
+    assert next(batches).feed["x"].dtype == np.uint8
+    with pytest.raises(StepFailed, match=f"takes u8, which holds 0 to 255; the data has {value} in rows 32"):
+        next(batches)
+
+
+def bytes_in() -> ov.Model:
+    """Return a model that takes pixels."""
+    x = ops.parameter([-1, 16], ov.Type.u8, name="x")
+    x.output(0).get_tensor().set_names({"x"})
+    return ov.Model([ops.result(ops.convert(x, "f32"))], [x], "bytes")
+
+
 def test_a_mapping_that_does_not_fit_says_what_there_is(model: Path, rows: Path, bench: Benches) -> None:
     made = bench(model=model, evaluation=rows)
     for reading, words in (
@@ -215,8 +240,6 @@ def test_arrow_is_for_those_who_read_tables() -> None:
 
 def test_what_a_stateful_model_remembers_is_forgotten(tmp_path: Path, bench: Benches) -> None:
     """A model that adds up all that it has seen gives the same for the same row, wherever it stands."""
-    from openvino import opset13 as ops
-
     x = ops.parameter([-1, 5], ov.Type.f32, name="x")
     x.output(0).get_tensor().set_names({"x"})
     total = ops.read_value(ops.multiply(x, np.float32(0)), "total", ov.Type.f32, ov.PartialShape([-1, 5]))

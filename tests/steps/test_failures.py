@@ -1,6 +1,6 @@
 """Each way in which a user's step can fail, brought about for real; what is advised is applied and run."""
 
-from dataclasses import replace
+import re
 from pathlib import Path
 
 import pytest
@@ -9,11 +9,11 @@ from ovfarm.advice import patched
 from ovfarm.failures import Failure, FailureClass
 from ovfarm.failures import FailureCode as C
 from ovfarm.hints import HINTS
-from ovfarm.recipes import Evaluate, Quantize
+from ovfarm.recipes import Quantize
 from tests.steps.conftest import Benches
 from tests.steps.mistakes import CASES, Case
 from workers.protocol import StepFailed
-from workers.steps import evaluate, quantize
+from workers.steps import quantize
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}-{case.words}"[:40])
@@ -46,16 +46,28 @@ def test_every_mistake_of_a_user_is_brought_about() -> None:
     assert of_users == {case.code for case in CASES} | ELSEWHERE
 
 
+TESTS = Path(__file__).parents[1]
+# Tables of all codes, which bring nothing about.
+TABLES = {"test_hints.py", "test_failures.py"}
+
+
+def test_every_code_is_looked_for_by_a_test_that_brings_it_about() -> None:
+    """Failures that are nobody's mistake, and notes: some test of steps, nodes or storage asserts them."""
+    brought = "\n".join(
+        file.read_text()
+        for file in TESTS.rglob("*.py")
+        if file.name not in TABLES and file.parent != TESTS / "core"
+    )
+    named = set(
+        re.findall(r"\b(?:C|FailureCode|NoteCode)\.([A-Z_]+)\b|[\"']([a-z]+(?:_[a-z]+)*)[\"']", brought)
+    )
+    words = {word.lower() for pair in named for word in pair if word}
+    missing = {str(code) for code in HINTS} - words - ELSEWHERE
+    assert not missing
+
+
 def test_a_step_without_its_data_says_so(model: Path, bench: Benches) -> None:
     """The planner refuses such a job; a step that is run all the same does not go on without."""
     with pytest.raises(StepFailed, match="no calibration data") as caught:
         quantize.run(Quantize(), bench(model=model))
     assert caught.value.failure.code is C.DATASET_MISSING
-
-
-def test_a_device_that_is_not_there_is_named(model: Path, rows: Path, bench: Benches) -> None:
-    made = replace(bench(model=model, reference=model, evaluation=rows), openvino_device="XPU")
-    with pytest.raises(StepFailed, match="this node has no XPU; it has CPU") as caught:
-        evaluate.run(Evaluate(), made)
-    assert caught.value.failure.code is C.DEVICE_MISSING
-    assert caught.value.failure.failure_class in HINTS[C.DEVICE_MISSING].classes

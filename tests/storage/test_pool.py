@@ -3,16 +3,19 @@
 import pytest
 from sqlalchemy import select, update
 
+from ovfarm.catalog import ModelFormat
 from ovfarm.errors import NotFound
 from ovfarm.failures import Failure, FailureClass, FailureCode
 from ovfarm.hardware import Device, Need
-from ovfarm.jobs import NodeState, Why
+from ovfarm.jobs import DataRef, JobData, JobSpec, NodeState, Why
 from ovfarm.recipes import Probe
+from ovfarm.results import Manifest
 from ovfarm.states import JobState, StepState
-from storage import nodes, outcomes, sweep, waits
+from storage import catalog, nodes, outcomes, sweep, waits
 from storage.columns import db_now
 from storage.tables import Event, Node, Step
 from tests.storage.farm import CPU, Farm, probes
+from tests.storage.models import manifest
 
 DISK = Failure(failure_class=FailureClass.INFRA, code=FailureCode.NODE_DISK_FULL, message="full")
 
@@ -182,3 +185,18 @@ def test_why_names_the_bound_that_holds(farm: Farm) -> None:
     assert "used its 0.5 device-seconds" in why(farm, second.id).sentence
     with pytest.raises(NotFound):
         why(farm, farm.node.id)
+
+
+def test_texts_ask_for_a_node_with_tokenizers(farm: Farm) -> None:
+    """Which dataset is text is told by its files, when the job is submitted."""
+    with farm.database.write() as session:
+        files = {**manifest("openvino_model.xml").files, **manifest("openvino_tokenizer.xml").files}
+        model = catalog.register_model(session, farm.team, "m", ModelFormat.IR, Manifest(files=files))
+        texts = catalog.register_dataset(session, farm.team, "t", manifest("lines.txt"))
+        arrays = catalog.register_dataset(session, farm.team, "a", manifest("rows.npz"))
+    data = JobData(calibration=DataRef(dataset=arrays.id), evaluation=DataRef(dataset=texts.id))
+    job = farm.submit(JobSpec(model=model.id, recipe="int8", data=data))
+    needs = {step.name: step.need for step in job.steps}
+    assert {name for name, need in needs.items() if "toolkit=huggingface" in need} == {
+        "evaluate-reference", "evaluate", "benchmark",
+    }  # fmt: skip

@@ -15,7 +15,7 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.patches import Patch
 from ovfarm.recipes import Quantize
 from ovfarm.tuning import AccuracyControl
-from workers.kit import calls, data, ir, options
+from workers.kit import calls, classification, data, ir, options, stats
 from workers.kit.runner import Runner
 from workers.protocol import StepFailed, failed
 
@@ -23,7 +23,7 @@ from workers.protocol import StepFailed, failed
 class _Rows:
     """The labelled batches of a dataset, read anew each time that NNCF goes over them.
 
-    The classes that ``answers`` gives stand for labels where there are none.
+    What ``answers`` gives stands for labels where there are none: classes, or single numbers.
     """
 
     def __init__(self, samples: data.Samples, size: int, answers: Runner | None) -> None:
@@ -33,7 +33,7 @@ class _Rows:
 
     def __iter__(self) -> Iterator[data.Batch]:
         for batch in self._samples.batches(self._size, labels=True):
-            yield batch if self._answers is None else replace(batch, labels=_classes(self._answers, batch))
+            yield batch if self._answers is None else replace(batch, labels=_answered(self._answers, batch))
 
     def __len__(self) -> int:
         return math.ceil(len(self._samples) / self._size)
@@ -55,16 +55,29 @@ class Accuracy:
                 hint="add an array or a column 'labels' to the dataset, or leave accuracy out",
             )
         answers = None if samples.labelled or original is None else Runner(_in_f32(original))
+        self._labelled = samples.labelled
+        self.measure = "accuracy" if samples.labelled else "agreement with the original"
         self.rows = _Rows(samples, size, answers)
 
     def __call__(self, model: ov.CompiledModel, rows: Iterable[data.Batch]) -> tuple[float, None]:
-        """Return the share of rows whose highest score is at the label; NNCF gives some rows, or all."""
+        """Return the share of rows whose highest score is at the label; NNCF gives some rows, or all.
+
+        Of single numbers that the original has answered it is R²: there is nothing to be right about.
+        """
         right = count = 0
+        fit = stats.Fit()
         runner = Runner(model)
         for batch in rows:
-            right += int((_classes(runner, batch) == batch.labels).sum())
+            output, labels = _first(runner, batch), np.asarray(batch.labels)
             count += batch.count
-        return right / count, None
+            if self._labelled:
+                right += classification.right(output, labels)
+            elif classification.one_number(output):
+                self.measure = "R² to the original's numbers"
+                fit.add(output, labels)
+            else:
+                right += int((classification.top(output) == labels).sum())
+        return (fit.r_squared if fit.count else right / count), None
 
     def of(self, model: ov.Model) -> float:
         """Return the accuracy of a model, computed in f32."""
@@ -75,10 +88,15 @@ def _in_f32(model: ov.Model) -> ov.CompiledModel:
     return ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
-def _classes(runner: Runner, batch: data.Batch) -> data.Array:
-    """Return the place of the highest score in each of the rows that count."""
-    scores = runner.outputs(batch.feed, batch.count)[0]
-    return np.asarray(scores.reshape(len(scores), -1).argmax(axis=1))
+def _first(runner: Runner, batch: data.Batch) -> data.Array:
+    """Return the first output of the rows that count."""
+    return runner.outputs(batch.feed, batch.count)[0]
+
+
+def _answered(runner: Runner, batch: data.Batch) -> data.Array:
+    """Return what stands for labels: the top classes, or the numbers of an output that has one a row."""
+    output = _first(runner, batch)
+    return output if classification.one_number(output) else classification.top(output)
 
 
 def quantize(
@@ -89,7 +107,7 @@ def quantize(
     Raises StepFailed when too much is lost and the control is strict.
     """
     before = accuracy.of(model)
-    with calls.refusals():
+    with calls.refusals(params):
         quantized = nncf.quantize_with_accuracy_control(
             model,
             calibration,
@@ -97,7 +115,7 @@ def quantize(
             accuracy,
             max_drop=control.max_drop,
             drop_type=options.member(nncf.DropType, control.drop_type),
-            preset=options.member(nncf.QuantizationPreset, params.preset),
+            preset=calls.preset(params),
             target_device=options.member(nncf.TargetDevice, params.target_device),
             subset_size=params.subset_size,
             fast_bias_correction=params.fast_bias_correction,
@@ -109,18 +127,18 @@ def quantize(
     if control.strict and not ir.quantized(quantized):
         raise _all_given_back(before, control)
     after = accuracy.of(quantized)
-    if control.strict and (words := too_far(before, after, control)):
+    if control.strict and (words := too_far(before, after, control, accuracy.measure)):
         raise _refused(words, before, after, control)
     return quantized, before, after
 
 
-def too_far(before: float, after: float, control: AccuracyControl) -> str | None:
-    """Say what was lost when it is more than was allowed."""
+def too_far(before: float, after: float, control: AccuracyControl, measure: str) -> str | None:
+    """Say what was lost of which measure when it is more than was allowed."""
     allowed = control.max_drop if control.drop_type == "absolute" else control.max_drop * before
     if before - after <= allowed + 1e-9:
         return None
     return (
-        f"accuracy fell from {before:.4f} to {after:.4f}, which is more than max_drop "
+        f"{measure} fell from {before:.4f} to {after:.4f}, which is more than max_drop "
         f"{control.max_drop:g} ({control.drop_type})"
     )
 

@@ -1,6 +1,6 @@
 """The one place where gates stop a step: looked at in the child, before the step does anything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ovfarm import gates
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Kind, StepParams
-from ovfarm.results import Gate, Note, NoteCode, StepResult
+from ovfarm.results import Gate, Measurement, Note, NoteCode, StepResult
 from workers.protocol import Bench, failed
 
 _MOST_BYTES = 1 << 16
@@ -30,6 +30,17 @@ def stopped(params: StepParams, bench: Bench) -> StepResult | None:
 def write(gate: Gate, outputs: Path) -> None:
     """Leave ``gate.json``."""
     (outputs / gates.GATE_FILE).write_text(gate.model_dump_json(indent=1))
+
+
+def leave(gate: Gate, found: Iterable[Measurement], notes: Iterable[Note], outputs: Path) -> StepResult:
+    """Write a gate that was measured, and return its result with what was measured."""
+    write(gate, outputs)
+    code = NoteCode.GATE_PASSED if gate.passed else NoteCode.GATE_FAILED
+    return StepResult(
+        measurements=tuple(found),
+        notes=(*notes, Note(code=code, message=gate.words)),
+        canonical_digest=gates.digest(gate),
+    )
 
 
 def read(folder: Path) -> Gate:

@@ -6,7 +6,6 @@ import numpy as np
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
-from ovfarm.gates import digest
 from ovfarm.recipes import Evaluate
 from ovfarm.results import Conditions, Measurement, Note, NoteCode, StepResult, Unit
 from workers.kit import device, gates, graph, ir, judging, networks, stats, synthetic
@@ -29,25 +28,28 @@ def evaluated(params: Evaluate, bench: Bench) -> StepResult:
             FailureCode.MODEL_MISMATCH,
             f"the networks are {', '.join(mine)}, the reference's {', '.join(theirs)}",
         )
-    found: list[Measurement] = []
-    for done, name in enumerate(mine):
-        bench.report("evaluate", done, len(mine))
-        found += _compared(bench, name, pin_f32=params.precision == "f32")
-    bench.report("evaluate", len(mine), len(mine))
     note = Note(
         code=NoteCode.RANDOM_DATA,
         message=f"the {len(mine)} networks were compared one by one on {_FEEDS} made-up inputs each",
     )
+    found: list[Measurement] = []
+    try:
+        for done, name in enumerate(mine):
+            bench.report("evaluate", done, len(mine))
+            found += _compared(bench, name, pin_f32=params.precision == "f32")
+    except judging.CandidateBroken as broken:
+        if params.max_drop is None:
+            raise
+        gate = judging.broken(broken, params.max_drop)
+        lost = judging.drop(gate, Conditions(device=bench.openvino_device))
+        return gates.leave(gate, (lost,), (note,), bench.outputs)
+    bench.report("evaluate", len(mine), len(mine))
     worst = tuple(_worst(found))
     if params.max_drop is None:
         return StepResult(measurements=(*worst, *found), notes=(note,))
     gate = judging.judged_by_distance(worst[0], params.max_drop)
-    gates.write(gate, bench.outputs)
-    return StepResult(
-        measurements=(*worst, judging.drop(gate, worst[0].conditions), *found),
-        notes=(note, judging.note(gate)),
-        canonical_digest=digest(gate),
-    )
+    measured = (*worst, judging.drop(gate, worst[0].conditions), *found)
+    return gates.leave(gate, measured, (note,), bench.outputs)
 
 
 def _compared(bench: Bench, name: str, *, pin_f32: bool) -> Iterator[Measurement]:
@@ -65,7 +67,9 @@ def _compared(bench: Bench, name: str, *, pin_f32: bool) -> Iterator[Measurement
     cosines, largest = [], 0.0
     for seed in range(_FEEDS):
         feed = synthetic.Synthesis(models["reference"], home, 1, seed).feed()
-        mine, theirs = (list(_outputs(compiled[role], feed)) for role in ("model", "reference"))
+        theirs = list(_outputs(compiled["reference"], feed))
+        with judging.candidate():
+            mine = list(_outputs(compiled["model"], feed))
         cosines.append(max(_distance(a, b) for a, b in zip(mine, theirs, strict=True)))
         largest = max(largest, *(float(np.abs(a - b).max()) for a, b in zip(mine, theirs, strict=True)))
     values = {"cosine_distance": float(np.mean(cosines)), "max_abs_difference": largest}

@@ -1,6 +1,7 @@
 """Shapes and pre-processing that become part of the model: what it takes is then what its users have."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor, ResizeAlgorithm
@@ -17,6 +18,30 @@ _RESIZE = {
 # By name: ov.Type("u8") is what NumPy calls so, 64 bits.
 TYPES = {"u8": ov.Type.u8, "i32": ov.Type.i32, "i64": ov.Type.i64, "f16": ov.Type.f16, "f32": ov.Type.f32}
 _COLORS = {"rgb_to_bgr": (ColorFormat.RGB, ColorFormat.BGR), "bgr_to_rgb": (ColorFormat.BGR, ColorFormat.RGB)}
+
+T = TypeVar("T")
+
+
+def of_network(asked: Mapping[str, T], network: str, model: ov.Model) -> dict[str, T]:
+    """Return what is asked for one of several networks, by the names of its own inputs.
+
+    ``input_ids`` means that input of each network that has it, ``decoder_model:input_ids`` that of one. A
+    name with a colon may be an input's own (``serving_default_x:0``): it is looked for as it is, too.
+    """
+    names = {name for port in model.inputs for name in port.get_names()}
+    by_name = {name: what for name, what in asked.items() if name in names}
+    of_this_one = {
+        name.removeprefix(f"{network}:"): what
+        for name, what in asked.items()
+        if name.startswith(f"{network}:") and name.removeprefix(f"{network}:") in names
+    }
+    return by_name | of_this_one
+
+
+def refuse_unknown(name: str, inputs: Mapping[str, list[str]]) -> StepFailed:
+    """Say that no network has an input of this name; ``inputs`` are those that there are, by network."""
+    listed = "; ".join(f"{network}: {', '.join(names)}" for network, names in inputs.items())
+    return _refused(f"no network of the model has an input {name!r}; {listed}"[:2000])
 
 
 def reshape(model: ov.Model, shapes: Mapping[str, Shape]) -> None:

@@ -11,6 +11,8 @@ from ovfarm.results import Verdict
 
 _Z95 = 1.959963984540054
 _RESAMPLES = 2000
+# Below this share of their squares, the spread of numbers in single precision is their rounding.
+_NO_SPREAD = 1e-13
 Floats = NDArray[Any]
 
 
@@ -87,7 +89,42 @@ def cosine_distance(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> f
 
 
 def cosine_distances(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
-    """Return the sum of 1 - cos of each row with its counterpart."""
-    norms = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
+    """Return the sum of 1 - cos of each row with its counterpart.
+
+    A row of zeros points nowhere: its distance is 0 to another row of zeros, and 1 to any other.
+    """
+    long, other = np.linalg.norm(mine, axis=1), np.linalg.norm(theirs, axis=1)
+    norms = long * other
     cosine = np.einsum("ij,ij->i", mine, theirs) / np.where(norms == 0, 1, norms)
-    return float(np.where(norms == 0, 0, 1 - cosine).sum())
+    nowhere = np.where(long == other, 0.0, 1.0)
+    return float(np.where(norms == 0, nowhere, 1 - cosine).sum())
+
+
+@dataclass(slots=True)
+class Fit:
+    """How much of what a reference's numbers tell is kept, counted as they come (R²)."""
+
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    residual: float = 0.0
+
+    def add(self, mine: Floats, theirs: Floats) -> None:
+        """Count numbers and their counterparts."""
+        mine, theirs = mine.astype(np.float64).ravel(), theirs.astype(np.float64).ravel()
+        self.count += theirs.size
+        self.total += float(theirs.sum())
+        self.squares += float((theirs**2).sum())
+        self.residual += float(((mine - theirs) ** 2).sum())
+
+    @property
+    def r_squared(self) -> float:
+        """Return 1 - squared differences / squared spread of the reference: 1 is equal, below 0 is useless.
+
+        Where the reference says the same for all rows, or there is one, its squares stand for the spread.
+        """
+        spread = self.squares - self.total**2 / self.count
+        whole = spread if spread > _NO_SPREAD * self.squares else self.squares
+        if not whole:
+            return 0.0 if self.residual else 1.0
+        return 1 - self.residual / whole

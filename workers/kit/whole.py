@@ -43,14 +43,17 @@ def rewrite(source: Path, target: Path, change: Change, *, half: bool = False) -
     found = networks.networks(source)
     if not found:
         return write(ir.read(source), target, change, half=half)
+    package = networks.is_package(source)
     for name, path in found.items():
-        saved_as = path if networks.is_package(source) else ir.SAVE_AS
+        saved_as = path if package else ir.SAVE_AS
         if source == target:
             saved_as = path.with_name(f"{path.stem}.new.xml")
-        _write(written, name, ir.read_file(source / path), saved_as, change, half=half)
+        # The file of a lone network is called as its owner likes, and that is no part of a model.
+        called = name if package else networks.ALONE
+        _write(written, called, ir.read_file(source / path), saved_as, change, half=half)
         if source == target:
             _rename(target / saved_as, target / path)
-    if source != target and networks.is_package(source):
+    if source != target and package:
         networks.carry(source, target)
     return written
 

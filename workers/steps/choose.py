@@ -6,8 +6,10 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.gates import AFTER, CHOSEN_FILE, last_passed
 from ovfarm.recipes import Choose
 from ovfarm.results import Chosen, Gate, Judged, Note, NoteCode, StepResult
-from workers.kit import gates, networks, whole
+from workers.kit import gates, networks, weights, whole
 from workers.protocol import Bench, failed
+
+_NOT_TAKEN = "not taken although it passed"
 
 
 def run(params: Choose, bench: Bench) -> StepResult:
@@ -18,6 +20,7 @@ def run(params: Choose, bench: Bench) -> StepResult:
     """
     bench.report("choose", 0, 1)
     judged = tuple(_judged(name, number, bench) for number, name in enumerate(params.of))
+    judged = tuple(_as_made(one, bench.inputs[f"model-{n}"]) for n, one in enumerate(judged))
     found = last_passed(judged)
     role = f"model-{params.of.index(found.name)}" if found else "reference"
     if missing := gates.instead_of_a_model(bench.inputs[role]):
@@ -46,6 +49,18 @@ def _judged(name: str, number: int, bench: Bench) -> Judged:
     return Judged(name=name, gates=tuple(map(gates.read, folders)))
 
 
+def _as_made(judged: Judged, model: Path) -> Judged:
+    """Return a candidate as it was judged, or as not reached when it is not what it was to be.
+
+    A compression to INT4 that has left all weights in INT8 loses little, and gains nothing over INT8.
+    """
+    short = weights.falls_short(model) if judged.passed else None
+    if short is None:
+        return judged
+    words = f"{_NOT_TAKEN}: {short}"
+    return Judged(name=judged.name, gates=(Gate(passed=False, not_reached=True, words=words),))
+
+
 def _notes(chosen: Chosen) -> tuple[Note, ...]:
     numbers = "; ".join(f"{one.name}: {_told(gate)}" for one in chosen.judged for gate in one.gates)
     taken = f"the model of {chosen.gate!r} was taken" if chosen.gate else "the reference was taken"
@@ -62,5 +77,5 @@ def _told(gate: Gate) -> str:
     if gate.not_needed:
         return "not needed"
     if gate.value is None or gate.bound is None:
-        return "not reached"
+        return gate.words if gate.words.startswith(_NOT_TAKEN) else "not reached"
     return f"{'passed' if gate.passed else 'failed'}, dropped {gate.value:.4f} of at most {gate.bound:g}"

@@ -1,6 +1,7 @@
 """Compresses the weights alone to 8 bits or fewer (NNCF weight compression)."""
 
-import importlib
+from collections import Counter
+from dataclasses import replace
 from math import gcd
 from pathlib import Path
 
@@ -11,7 +12,20 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.patches import Patch
 from ovfarm.recipes import Compress
 from ovfarm.results import Note, NoteCode, StepResult
-from workers.kit import calibration, calls, data, graph, ir, networks, options, whole
+from workers.kit import (
+    calibration,
+    calls,
+    data,
+    defaults,
+    graph,
+    ignoring,
+    ir,
+    networks,
+    options,
+    weights,
+    whole,
+)  # fmt: skip
+from workers.kit.compiled import compiled_once
 from workers.protocol import Bench, StepFailed, failed
 
 _FLAGS = ("awq", "scale_estimation", "gptq", "lora_correction")
@@ -22,13 +36,16 @@ def run(params: Compress, bench: Bench) -> StepResult:
     source = bench.inputs["model"]
     if "calibration" in bench.inputs and params.mode != "auto":
         networks.check_one(source, "compression with calibration data")
+    count = len(networks.networks(source))
+    passes: tuple[defaults.Pass, ...] = (defaults.Pass(params),)
     notes: tuple[Note, ...] = ()
     if params.mode == "auto":
-        defaults = importlib.import_module("workers.kit.defaults")
-        params, note = defaults.resolved(params, source, with_data=_has_data(bench))
+        passes, note = defaults.resolved(params, source, with_data=_has_data(bench), alone=count <= 1)
         notes = (note,)
-    work = _Work(params, bench, len(networks.networks(source)))
+    work = _Work(params, passes, bench, count)
     written = whole.rewrite(source, bench.outputs, work.change)
+    if work.total > 1:
+        work.unseen.check()
     if not ir.LOW_BIT & written.element_types.keys():
         raise failed(
             FailureClass.USER,
@@ -37,7 +54,9 @@ def run(params: Compress, bench: Bench) -> StepResult:
             "or all are ignored",
             hint="look at ignored_scope and all_layers",
         )
-    return written.result().model_copy(update={"notes": (*notes, *work.notes)})
+    mixed = weights.told(work.counts, passes[0].params.mode)
+    notes = (*notes, *work.notes, *((mixed,) if mixed else ()))
+    return written.result().model_copy(update={"notes": notes})
 
 
 def _has_data(bench: Bench) -> bool:
@@ -48,12 +67,15 @@ def _has_data(bench: Bench) -> bool:
 class _Work:
     """Compresses one network after the other: those that do the work as asked, the others to INT8."""
 
-    def __init__(self, params: Compress, bench: Bench, total: int) -> None:
+    def __init__(self, params: Compress, passes: tuple[defaults.Pass, ...], bench: Bench, total: int) -> None:
         self.params = params
+        self.passes = passes
         self.bench = bench
         self.total = max(total, 1)
         self.done = 0
         self.notes: list[Note] = []
+        self.counts: Counter[str] = Counter()
+        self.unseen = ignoring.Unseen(params.ignored_scope)
 
     def change(self, name: str, model: ov.Model) -> ov.Model:
         """Return the compressed network; raises StepFailed."""
@@ -66,23 +88,48 @@ class _Work:
                 "the model's weights are compressed or quantized already",
                 hint="start from the floating-point model, or leave the compress step out",
             )
-        params = self._for(name)
-        try:
-            with calls.refusals():
-                return _compressed(model, params, self.bench)
-        except nncf.InvalidGroupSizeError as refused:
-            raise _group_size(params, model, str(refused)) from refused
+        for one in self._for(name):
+            model = self._passed(model, self._ignoring(one, name, model))
+        self.counts += weights.counted(model)
+        return model
 
-    def _for(self, name: str) -> Compress:
-        """Return the parameters for a network: below 8 bits only those that generate keep their quality."""
-        if self.params.mode.startswith("int8") or self.total == 1 or networks.generates(name):
-            return self.params
+    def _passed(self, model: ov.Model, params: Compress) -> ov.Model:
+        try:
+            with calls.refusals(params), compiled_once():
+                return _compressed(model, params, self.bench, self._ignored(params, model))
+        except nncf.InvalidGroupSizeError as refused:
+            raise _group_size(self.params, params, model, str(refused)) from refused
+
+    def _ignored(self, params: Compress, model: ov.Model) -> nncf.IgnoredScope | None:
+        """Return NNCF's ignored scope: what it names may be in another one of several networks."""
+        ignored = calls.scope(params.ignored_scope)
+        if ignored is None or self.total == 1:
+            return ignored
+        self.unseen.look(model)
+        return replace(ignored, validate=False)
+
+    def _for(self, name: str) -> tuple[defaults.Pass, ...]:
+        """Return what is done to a network: below 8 bits only those that generate keep their quality."""
+        eight = all(one.params.mode.startswith("int8") for one in self.passes)
+        if eight or self.total == 1 or networks.generates(name):
+            return self.passes
         words = f"{name} is compressed to int8_asym: only the networks that generate go below 8 bits"
         self.notes.append(Note(code=NoteCode.EIGHT_BITS, message=words))
-        return Compress(name=self.params.name)
+        return (defaults.Pass(Compress(name=self.params.name, ignored_scope=self.params.ignored_scope)),)
+
+    def _ignoring(self, one: defaults.Pass, name: str, model: ov.Model) -> Compress:
+        """Return the parameters with what optimum-intel's configuration leaves alone, where that is there."""
+        scope, absent = defaults.present(one.scope, model)
+        if absent:
+            words = f"optimum-intel's ignored scope names what {name} does not have: {' '.join(absent)}"
+            self.notes.append(Note(code=NoteCode.AUTO, message=words[:1000]))
+        ignored = defaults.merged(one.params.ignored_scope, scope)
+        return one.params.model_copy(update={"ignored_scope": ignored})
 
 
-def _compressed(model: ov.Model, params: Compress, bench: Bench) -> ov.Model:
+def _compressed(
+    model: ov.Model, params: Compress, bench: Bench, ignored: nncf.IgnoredScope | None
+) -> ov.Model:
     metric = params.sensitivity_metric
     backup = params.backup_mode
     flags = {name: getattr(params, name) or None for name in _FLAGS}
@@ -97,7 +144,7 @@ def _compressed(model: ov.Model, params: Compress, bench: Bench) -> ov.Model:
         sensitivity_metric=None if metric is None else nncf.SensitivityMetric(metric),
         dataset=_dataset(model, params, bench),
         subset_size=params.subset_size,
-        ignored_scope=calls.scope(params.ignored_scope),
+        ignored_scope=ignored,
         advanced_parameters=options.compression(params, _statistics(params, bench))
         if below_eight_bits
         else None,
@@ -121,18 +168,22 @@ def _dataset(model: ov.Model, params: Compress, bench: Bench) -> nncf.Dataset | 
     return calibration.dataset(samples, data.batch_size(model, 1), params.subset_size, bench)
 
 
-def _group_size(params: Compress, model: ov.Model, words: str) -> StepFailed:
+def _group_size(asked: Compress, params: Compress, model: ov.Model, words: str) -> StepFailed:
+    """Return the failure; ``asked`` is what the user wrote, ``params`` what it stands for."""
     fitting = _fitting_group(model)
-    asked = params.group_size or 128
     why = "one group a channel" if fitting == -1 else "the largest that divides the channels of every layer"
+    adjust = f"--set {asked.name}.group_size_fallback=adjust"
+    sizes = f"--set {asked.name}.group_size={fitting} divides them all; -1 makes one group a channel; or"
+    patch = Patch(why=why, overrides={"compress.group_size": fitting})
+    # The mode auto brings its own group size and takes no other.
+    auto = asked.mode == "auto"
     return failed(
         FailureClass.USER,
         FailureCode.GROUP_SIZE,
-        f"group_size {asked} does not divide the channels of every layer",
-        hint=f"--set {params.name}.group_size={fitting} divides them all; -1 makes one group a channel; "
-        f"or --set {params.name}.group_size_fallback=adjust",
+        f"group_size {params.group_size or 128} does not divide the channels of every layer",
+        hint=f"{adjust} makes smaller groups where they are needed" if auto else f"{sizes} {adjust}",
         evidence=words,
-        patches=(Patch(why=why, overrides={"compress.group_size": fitting}),),
+        patches=() if auto else (patch,),
     )
 
 

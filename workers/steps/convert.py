@@ -10,8 +10,9 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
 from ovfarm.results import Measurement, Note, NoteCode, Port, StepResult, Unit
 from workers.kit import graph, halves, ir, networks, programs, shaping, whole
-from workers.protocol import READING, Bench, failed
+from workers.protocol import READING, Bench, StepFailed, failed
 
+_WRITTEN = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 _TEXT = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "vocab.json")
 
 
@@ -30,14 +31,16 @@ def run(params: Convert, bench: Bench) -> StepResult:
         source = bench.outputs
     bench.report("save", 1, 2)
     half = params.weights == "fp16"
+    change = _Change(params)
     if program is not None:
         model = programs.read(program, params, bench)
         notes += programs.notes(model, params)
-        written = whole.write(model, bench.outputs, lambda _, model: _changed(params, model), half=half)
+        written = whole.write(model, bench.outputs, change.change, half=half)
     elif source == bench.outputs and not _changes(params):
         written = whole.counted(source)
     else:
-        written = whole.rewrite(source, bench.outputs, lambda _, model: _changed(params, model), half=half)
+        written = whole.rewrite(source, bench.outputs, change.change, half=half)
+    change.check()
     bench.report("save", 2, 2)
     return written.result().model_copy(
         update={
@@ -74,14 +77,41 @@ def _changes(params: Convert) -> bool:
     return bool(params.shapes or params.preprocessing or params.require_static or params.weights == "bf16")
 
 
-def _changed(params: Convert, model: ov.Model) -> ov.Model:
-    shaping.reshape(model, params.shapes)
-    model = shaping.preprocess(model, params.preprocessing)
-    if params.require_static:
-        _check_bounds(params, graph.ports(model))
-    if params.weights == "bf16":
-        halves.to_bf16(model)
-    return model
+class _Change:
+    """Changes networks one by one, and knows at the end what was asked for in vain."""
+
+    def __init__(self, params: Convert) -> None:
+        self._params = params
+        self._inputs: dict[str, list[str]] = {}
+        self._unbounded: list[Port] = []
+
+    def change(self, network: str, model: ov.Model) -> ov.Model:
+        """Return the network with its shapes, its pre-processing and its type; raises StepFailed."""
+        params, part = self._params, "" if network == networks.ALONE else network
+        shapes, steps = params.shapes, params.preprocessing
+        if part:
+            self._inputs[network] = [name for port in model.inputs for name in port.get_names()]
+            shapes = shaping.of_network(shapes, network, model)
+            steps = shaping.of_network(steps, network, model)
+        shaping.reshape(model, shapes)
+        model = shaping.preprocess(model, steps)
+        if params.require_static:
+            found = [p for p in graph.ports(model) if p.direction == "input" and bounds.unbounded(p.shape)]
+            self._unbounded += [port.model_copy(update={"network": part}) for port in found]
+        if not part:
+            self.check()
+        if params.weights == "bf16":
+            halves.to_bf16(model)
+        return model
+
+    def check(self) -> None:
+        """Raise StepFailed for a name that no network has, and for inputs that stay without bounds."""
+        known = {name for part, names in self._inputs.items() for n in names for name in (n, f"{part}:{n}")}
+        for name in (*self._params.shapes, *self._params.preprocessing):
+            if self._inputs and name not in known:
+                raise shaping.refuse_unknown(name, self._inputs)
+        if self._unbounded:
+            raise _without_bounds(self._params, self._unbounded)
 
 
 def _size(folder: Path) -> Measurement:
@@ -89,26 +119,23 @@ def _size(folder: Path) -> Measurement:
     return Measurement(name="size", value=size, unit=Unit.BYTES)
 
 
-def _check_bounds(params: Convert, ports: tuple[Port, ...]) -> None:
-    found = [p for p in ports if p.direction == "input" and bounds.unbounded(p.shape)]
-    if found:
-        shapes = ", ".join(f"{port.name} {port.shape}" for port in found)
-        raise failed(
-            FailureClass.USER,
-            FailureCode.DYNAMIC_SHAPE,
-            f"the target compiles inputs with bounds only, and this model has {shapes}",
-            hint=bounds.hint((params.name, port) for port in found),
-        )
+def _without_bounds(params: Convert, found: list[Port]) -> StepFailed:
+    shapes = ", ".join(f"{port.name} {port.shape}" for port in found)
+    return failed(
+        FailureClass.USER,
+        FailureCode.DYNAMIC_SHAPE,
+        f"the target compiles inputs with bounds only, and this model has {shapes}"[:2000],
+        hint=bounds.hint((params.name, port) for port in found),
+    )
 
 
 def _notes(params: Convert, types: dict[str, int]) -> tuple[Note, ...]:
-    narrow = {name: count for name, count in types.items() if name in {"f16", "bf16", *ir.LOW_BIT}}
-    if params.weights == "fp32" and narrow:
-        listed = ", ".join(f"{count} in {name}" for name, count in narrow.items())
-        return (
-            Note(
-                code=NoteCode.NARROW_WEIGHTS,
-                message=f"the model came with weights narrower than FP32, which stay: {listed}",
-            ),
-        )
-    return ()
+    """Say which weights came as narrow as was asked, or narrower: those are written as they are."""
+    narrow = {"f16", "bf16", *ir.LOW_BIT} - {_WRITTEN[params.weights]}
+    kept = {name: count for name, count in types.items() if name in narrow}
+    if not kept:
+        return ()
+    listed = ", ".join(f"{count} in {name}" for name, count in kept.items())
+    than = "narrower than FP32" if params.weights == "fp32" else f"no wider than {params.weights}"
+    words = f"the model came with weights {than}, which stay: {listed}"
+    return (Note(code=NoteCode.NARROW_WEIGHTS, message=words),)

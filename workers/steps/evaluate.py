@@ -3,7 +3,6 @@
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
-from ovfarm.gates import digest
 from ovfarm.recipes import Evaluate
 from ovfarm.results import Conditions, Measurement, Note, NoteCode, StepResult
 from workers.kit import data, device, gates, graph, ir, judging, networks, several, synthetic
@@ -22,10 +21,11 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
     """Return ``accuracy`` when there are labels, distances when there is a reference; raises StepFailed.
 
     Cosine distance is 1 - cos of the flattened outputs, averaged over rows (0 is equal); ``agreement``
-    is the share of rows with the same top class. Both models compute in f32 unless told otherwise. Rows
-    are read, computed and forgotten batch by batch. With ``params.max_drop`` a ``drop`` is measured
-    against the reference, and ``gate.json`` says whether that is too much; a gate that did not pass is
-    no failure.
+    is the share of rows with the same top class. An output with one number a row has ``r_squared`` in
+    their place. Both models compute in f32 unless told otherwise. Rows are read, computed and forgotten
+    batch by batch. With ``params.max_drop`` a ``drop`` is measured against the reference, and
+    ``gate.json`` says whether that is too much; a gate that did not pass is no failure, and neither is
+    NaN, which passes none.
     """
     several_networks = len(networks.networks(bench.inputs["model"])) > 1
     if several_networks and "reference" in bench.inputs:
@@ -43,7 +43,13 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
     reference = None
     if "reference" in bench.inputs:
         reference = Runner(device.compiled(ir.read(bench.inputs["reference"]), bench, pin_f32=True))
-    tally = _counted(Runner(compiled), reference, samples, bench)
+    try:
+        tally = _counted(Runner(compiled), reference, samples, bench)
+    except judging.CandidateBroken as broken:
+        if params.max_drop is None:
+            raise
+        gate = judging.broken(broken, params.max_drop)
+        return gates.leave(gate, (judging.drop(gate, conditions),), notes, bench.outputs)
     return _judged(params, bench, tally, conditions, notes)
 
 
@@ -56,11 +62,7 @@ def _judged(
     if params.max_drop is None:
         return StepResult(measurements=tuple(found), notes=notes)
     gate = judging.judged(found, tally.before, params.max_drop, conditions)
-    gates.write(gate, bench.outputs)
-    found.append(judging.drop(gate, conditions))
-    return StepResult(
-        measurements=tuple(found), notes=(*notes, judging.note(gate)), canonical_digest=digest(gate)
-    )
+    return gates.leave(gate, (*found, judging.drop(gate, conditions)), notes, bench.outputs)
 
 
 def _precision(params: Evaluate, conditions: Conditions) -> tuple[Note, ...]:
@@ -80,10 +82,13 @@ def _losses(tally: Tally, found: list[Measurement]) -> tuple[Note, ...]:
         words = f"accuracy fell from {tally.before:.2%} (reference) to {told['accuracy']:.2%}"
         words += f" on {tally.rows} rows"
         return (Note(code=NoteCode.ACCURACY_LOST, message=words),)
-    if told.get("cosine_distance", 0.0) <= _MUCH_DISTANCE:
+    cosine, fit = told.get("cosine_distance", 0.0), told.get("r_squared", 1.0)
+    if cosine <= _MUCH_DISTANCE and 1 - fit <= _MUCH_DISTANCE:
         return ()
-    words = f"the outputs are far from the reference's: cosine distance {told['cosine_distance']:.3f}, "
-    words += f"the same top class in {told['agreement']:.1%} of {tally.rows} rows"
+    numbers = [f"cosine distance {cosine:.3f}"] if "cosine_distance" in told else []
+    numbers += [f"R² {fit:.3f} of single numbers"] if "r_squared" in told else []
+    numbers += [f"the same top class in {told['agreement']:.1%} of the rows"] if "agreement" in told else []
+    words = f"the outputs are far from the reference's: {', '.join(numbers)} ({tally.rows} rows)"
     return (Note(code=NoteCode.OUTPUTS_DIFFER, message=words),)
 
 
@@ -114,8 +119,9 @@ def _counted(runner: Runner, reference: Runner | None, samples: data.Samples, be
     tally = Tally()
     size = runner.fixed or (reference.fixed if reference else None) or _BATCH
     for batch in samples.batches(size, labels=True):
-        outputs = _outputs(runner, batch)
         expected = None if reference is None else _outputs(reference, batch)
+        with judging.candidate():
+            outputs = _outputs(runner, batch)
         if batch.labels is not None:
             tally.judge(outputs, expected, batch.labels)
         if expected is not None:

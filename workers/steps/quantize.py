@@ -47,7 +47,7 @@ def run(params: Quantize, bench: Bench) -> StepResult:
     )
     if not control.strict and not ir.quantized(quantized):
         return _nothing_left(measured, bench)
-    lost = controlled.too_far(before, after, control)
+    lost = controlled.too_far(before, after, control, accuracy.measure)
     notes = (Note(code=NoteCode.ACCURACY_LOST, message=lost),) if lost else ()
     return _saved(quantized, measured, (*notes, *_notes(params, model, samples)), bench)
 
@@ -61,15 +61,12 @@ def _nothing_left(measured: tuple[Measurement, ...], bench: Bench) -> StepResult
 
 def _quantized(model: ov.Model, params: Quantize, dataset: nncf.Dataset) -> ov.Model:
     floating = {"fp8_e4m3": nncf.QuantizationMode.FP8_E4M3, "fp8_e5m2": nncf.QuantizationMode.FP8_E5M2}
-    with calls.refusals():
+    with calls.refusals(params):
         return nncf.quantize(
             model,
             dataset,
             mode=floating.get(params.mode),
-            # FP8 has one preset, which may not be named.
-            preset=None
-            if params.mode in floating
-            else options.member(nncf.QuantizationPreset, params.preset),
+            preset=calls.preset(params),
             target_device=options.member(nncf.TargetDevice, params.target_device),
             subset_size=params.subset_size,
             fast_bias_correction=params.fast_bias_correction,

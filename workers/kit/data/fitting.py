@@ -1,6 +1,7 @@
 """Whether rows fit an input: their shape, their type, their values."""
 
 from math import prod
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -44,6 +45,7 @@ def fitting(rows: Array, port: ov.Output, numbers: range) -> Array:
     """
     check(port, rows.shape, rows.dtype)
     target = np.dtype(port.get_element_type().to_dtype())
+    _check_range(rows, target, port, numbers)
     with np.errstate(over="ignore", invalid="ignore"):
         found = np.ascontiguousarray(rows, dtype=target)
     if found.dtype.kind == "f" and (wrong := int(found.size - np.isfinite(found).sum())):
@@ -54,6 +56,22 @@ def fitting(rows: Array, port: ov.Output, numbers: range) -> Array:
             hint="calibrating on them would ruin the model in silence; clean the data",
         )
     return found
+
+
+def _check_range(rows: Array, target: np.dtype[Any], port: ov.Output, numbers: range) -> None:
+    """Raise StepFailed for whole numbers that an input's type does not hold: NumPy would wrap them round."""
+    if target.kind not in "biu" or not rows.size:
+        return
+    low, high = (0, 1) if target.kind == "b" else (np.iinfo(target).min, np.iinfo(target).max)
+    for value in (int(rows.min()), int(rows.max())):
+        if not low <= value <= high:
+            raise bad(
+                FailureCode.DATASET_SHAPE,
+                f"input {port.get_any_name()!r} takes {port.get_element_type().get_type_name()}, which holds "
+                f"{low} to {high}; the data has {value} in rows {numbers[0]} to {numbers[-1]}",
+                hint="give the values as the model takes them, or another input type "
+                "(convert.preprocessing, element_type)",
+            )
 
 
 def filled(rows: Array, size: int) -> Array:
