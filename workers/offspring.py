@@ -87,8 +87,10 @@ class Offspring:
         return progress
 
     def _babble(self, words: str) -> None:
+        """End it for what it said; that may be heard only after it has left."""
         self._listening = False
-        self._end(FailureClass.CRASH, FailureCode.BAD_REPLY, f"the step's reply is {words}")
+        if not self._killed():
+            self.babbled(words)
 
     def cancel(self) -> None:
         """End it because nobody wants the result any more."""
