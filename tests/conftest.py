@@ -1,6 +1,7 @@
 """What all tests share: a fresh, migrated database on SQLite and on Postgres."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,17 @@ import pytest
 from storage.schema import migrate
 
 POSTGRES = "OVFARM_TEST_POSTGRES"
+# With the toolchain imported it takes about 400 MiB.
+_COLLECTION_MIB = 1024
+
+
+def pytest_collection_finish() -> None:
+    """Refuse to run when tests were built from large things: every process of the run holds them all."""
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    used = int(peak.group(1)) >> 10 if peak else 0
+    if used > _COLLECTION_MIB:
+        advice = f"at most {_COLLECTION_MIB} are allowed: make what is large in the test"
+        raise pytest.UsageError(f"collecting the tests took {used} MiB; {advice}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -97,11 +97,11 @@ def external(location: str, **entries: str) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    """Return graphs in graphs: an If whose branches hold an If, and so on."""
+    """Return graphs in graphs: an If whose one branch holds an If, and so on."""
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    inner = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [], [out])
+    leaf = inner = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [], [out])
     for _ in range(depth):
-        branch = helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner)
+        branch = helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=leaf)
         inner = helper.make_graph([branch], "g", [], [out])
     flag = helper.make_tensor("c", TensorProto.BOOL, [], [True])
     return model(list(inner.node), flag)
