@@ -8,8 +8,9 @@ from api.intake.content import Bytes
 from api.intake.refusal import refused
 from ovfarm.errors import InvalidInput
 
-# A tokenizer's vocabulary is large; nothing else that describes a model is.
+# A vocabulary is large, and so is the index of a great many weights; nothing else that describes a model is.
 _MAX_TOKENIZER, _MAX_OTHER, _MAX_TEMPLATE = 100 << 20, 4 << 20, 256 << 10
+_LARGE = {"tokenizer.json", "vocab.json", "model.safetensors.index.json"}
 _REMOTE_KEYS = {"auto_map", "_attn_implementation_internal", "trust_remote_code", "custom_code"}
 _REMOTE_PREFIX = "custom_pipeline"
 _REMOTE_WORD = re.compile(
@@ -23,9 +24,13 @@ _INDEX_PARTS = {None, "diffusers", "transformers", "onnxruntime.transformers"}
 
 
 def check(name: str, file: Bytes) -> None:
-    """Raise InvalidInput for a config that is too large, no JSON, or asks for remote code."""
-    bound = _MAX_TOKENIZER if name.rsplit("/", 1)[-1] == "tokenizer.json" else _MAX_OTHER
-    if file.size > bound:
+    """Raise InvalidInput for a config that is too large, no JSON, or asks for remote code.
+
+    Only what is called JSON has to be: chat templates, vocabularies and pages begin with brackets too.
+    """
+    promised = name.endswith(".json")
+    bound = _MAX_TOKENIZER if name.rsplit("/", 1)[-1] in _LARGE else _MAX_OTHER
+    if promised and file.size > bound:
         raise _unreadable(name, f"has {file.size} bytes; a config has at most {bound}")
     if file.size > _MAX_OTHER:
         _scan(name, file)
@@ -33,9 +38,17 @@ def check(name: str, file: Bytes) -> None:
     try:
         found = json.loads(file.at(0, file.size), parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise _unreadable(name, "is not JSON, or nested too deeply") from None
+        if promised:
+            raise _unreadable(name, "is not JSON, or nested too deeply") from None
+        return
     for key, value in _pairs(found):
         _check_pair(name, key, value)
+
+
+def check_template(name: str, file: Bytes) -> None:
+    """Raise InvalidInput for a chat template that is larger than any is."""
+    if file.size > _MAX_TEMPLATE:
+        raise _unreadable(name, f"has {file.size} bytes; a chat template has at most {_MAX_TEMPLATE}")
 
 
 def _scan(name: str, file: Bytes) -> None:

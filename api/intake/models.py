@@ -72,6 +72,8 @@ def _check(name: str, file: Bytes, what: Content) -> None:
         safetensors.check(name, file)
     if what is Content.JSON:
         configs.check(name, file)
+    if name.endswith(".jinja"):
+        configs.check_template(name, file)
 
 
 def _whole_ir(irs: list[str], files: Mapping[str, Bytes], *, several: bool) -> ModelFormat:

@@ -13,6 +13,8 @@ import pytest
 from api.intake import configs, safetensors
 from api.intake.archives import unpacked
 from api.intake.content import Content, content
+from api.intake.models import model_format
+from ovfarm.catalog import ModelFormat
 from ovfarm.errors import InvalidInput
 from tests.hostile.graphs import safetensors as written
 from tests.hostile.payloads import zipped
@@ -52,7 +54,35 @@ def test_honest_companions_are_told() -> None:
     safetensors.check("model.safetensors", InMemory(tensors))
     vocabulary = json.dumps({"vocab": {f"word{n}": n for n in range(400_000)}}).encode()
     assert len(vocabulary) > 4 << 20
-    configs.check("tokenizer.json", InMemory(vocabulary))
+    for name in ("tokenizer.json", "vocab.json"):
+        configs.check(name, InMemory(vocabulary))
+
+
+BESIDE = {"config.json": b"{}", "model.safetensors": written({}, b"")}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("chat_template.jinja", "{{ bos_token }}{% for message in messages %}{{ message }}{% endfor %}"),
+        ("chat_template.jinja", "{%- if tools %}\n{{- '<|im_start|>system' }}\n{%- endif %}"),
+        ("chat_template.jinja", "{# a comment #}{{ messages }}"),
+        ("additional_chat_templates/tool.jinja", "[INST]{{ messages[0] }}[/INST]"),
+        ("vocab.txt", "[PAD]\n[unused0]\n[UNK]\nthe\n"),
+        ("README.md", "[![a badge](x.svg)](y)\n"),
+        ("merges.txt", "{ a\n[ b\n"),
+    ],
+)
+def test_text_that_begins_as_json_does_is_text(name: str, text: str) -> None:
+    files = {path: InMemory(data) for path, data in {**BESIDE, name: text.encode()}.items()}
+    assert model_format(files) is ModelFormat.HUGGINGFACE
+
+
+def test_a_chat_template_has_a_bound() -> None:
+    files = {path: InMemory(data) for path, data in BESIDE.items()}
+    files["chat_template.jinja"] = InMemory(b"{{ a }}" * 40_000)
+    with pytest.raises(InvalidInput, match="a chat template has at most 262144"):
+        model_format(files)
 
 
 def packed(tmp_path: Path, data: bytes) -> Path:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 VOCABULARY = 512
+# As most models of today bring one: save_pretrained writes it into a file of its own.
+TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message.content }}{{ eos_token }}{% endfor %}"
 # The tokenizer's fifth word, which stands for an image.
 IMAGE = "<image>"
 IMAGE_TOKEN = 4
@@ -21,6 +23,7 @@ def write_tokenizer(folder: Path, words: Path, *extra: str) -> None:
     trainer = tokenizers.trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=marks)
     tokenizer.train_from_iterator([words.read_text()], trainer)
     fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **special)
+    fast.chat_template = TEMPLATE
     fast.save_pretrained(folder)
 
 

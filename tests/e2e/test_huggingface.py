@@ -11,6 +11,7 @@ from ovfarm.jobs import JobSpec
 from ovfarm.states import JobState
 from storage.schema import migrate
 from tests.coverage.architectures import BY_NAME, build
+from tests.coverage.composed import TEMPLATE
 from tests.e2e.stack import Stack
 
 _WARM = {"OVFARM_PRELOAD": "huggingface"}
@@ -41,6 +42,7 @@ def test_a_language_model_comes_back_as_a_package(tmp_path: Path) -> None:
         stack.client.download(made, package)
     found = {path.name for path in package.rglob("*")}
     assert {"openvino_model.xml", "openvino_tokenizer.xml", "config.json", "manifest.json"} <= found
+    assert (package / "chat_template.jinja").read_text() == TEMPLATE
     (network,) = package.rglob("openvino_model.xml")
     assert "u8" in {
         op.get_output_element_type(0).get_type_name() for op in ov.Core().read_model(network).get_ops()
