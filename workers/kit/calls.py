@@ -11,6 +11,7 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.patches import Patch
 from ovfarm.recipes import Compress, IgnoredScope, Quantize
 from workers.kit import graph
+from workers.kit.contiguous import contiguous_constants
 from workers.protocol import StepFailed, failed
 
 
@@ -43,10 +44,12 @@ def model_type(params: Quantize, model: ov.Model) -> nncf.ModelType | None:
 def refusals(params: Quantize | Compress) -> Iterator[None]:
     """Turn what NNCF raises about the parameters of a step into failures that name them.
 
-    What is raised by the farm's own code passes: it is a crash, and somebody has to hear of it.
+    What is raised by the farm's own code passes: it is a crash, and somebody has to hear of it. The
+    constants that NNCF writes meanwhile are as it meant them.
     """
     try:
-        yield
+        with contiguous_constants():
+            yield
     except nncf.ValidationError as refused:
         raise _invalid(refused) from refused
     except (nncf.ParameterNotSupportedError, nncf.UnsupportedModelError) as refused:
