@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -69,7 +70,7 @@ class IgnoredScope(Document):
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     names: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = ()
+    patterns: tuple[Annotated[str, AfterValidator(rules.expression)], ...] = ()
     types: tuple[str, ...] = ()
     must_match: bool = Field(default=True, alias="validate", exclude_if=bool)
 

@@ -4,6 +4,7 @@ The rules are those of NNCF 3.4 (``nncf/quantization`` and ``nncf/common/hardwar
 of them only in the middle of a job.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -34,6 +35,15 @@ def judged(value: object, step: T, rules: Sequence[Rule], info: ValidationInfo) 
         if names := [*rule.offending(step)]:
             raise ValueError(f"{', '.join(names)}: {rule.words}")
     return step
+
+
+def expression(pattern: str) -> str:
+    """Return a regular expression as it is; raises ValueError for what is none."""
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as wrong:
+        raise ValueError(f"{pattern[:100]!r} is no regular expression: {wrong}") from None
+    return pattern
 
 
 def given(step: BaseModel, paths: Iterable[str]) -> Iterator[str]:

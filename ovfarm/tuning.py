@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
     StringConstraints,
@@ -16,7 +17,7 @@ from pydantic import (
 )
 
 from ovfarm import rules
-from ovfarm.shapes import Document
+from ovfarm.shapes import Document, is_read_back
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -30,18 +31,45 @@ def _sizes(low_high: str) -> str:
 
 
 Dimension = (
-    Annotated[int, Field(ge=0, le=1 << 31)]
+    Annotated[int, Field(ge=1, le=1 << 31)]
     | Annotated[str, StringConstraints(pattern=r"^(\?|\d{1,9}\.\.\d{1,9})$"), AfterValidator(_sizes)]
 )
 Shape = Annotated[tuple[Dimension, ...], Field(max_length=16)]
-Layout = Annotated[str, StringConstraints(pattern=r"^[NCHWD?]{1,8}$")]
+
+
+def _once(layout: str) -> str:
+    """Refuse a dimension that is named twice."""
+    if any(layout.count(letter) > 1 for letter in layout if letter != "?"):
+        raise ValueError("a layout names each dimension once, like NHWC")
+    return layout
+
+
+def _listed(value: object) -> object:
+    """Take one number for a list of one."""
+    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Layout = Annotated[str, StringConstraints(pattern=r"^[NCHWD?]{1,8}$"), AfterValidator(_once)]
+_Offset = Annotated[float, Field(ge=-1e9, le=1e9)]
+_Divisor = Annotated[float, Field(ge=1e-9, le=1e9)]
+_Offsets = Annotated[
+    tuple[_Offset, ...],
+    Field(max_length=64),
+    BeforeValidator(_listed, json_schema_input_type=_Offset | tuple[_Offset, ...]),
+]
+_Divisors = Annotated[
+    tuple[_Divisor, ...],
+    Field(max_length=64),
+    BeforeValidator(_listed, json_schema_input_type=_Divisor | tuple[_Divisor, ...]),
+]
 
 
 class Preprocess(Document):
     """What happens to one input before the model sees it, inside the model; applied in this order.
 
-    ``layout`` is that of the data, ``model_layout`` that of the model; ``mean`` is subtracted, then
-    ``scale`` divides, one number for all or one for each channel.
+    ``layout`` is that of the data, ``model_layout`` that of the model, and each needs the other: no file
+    says which it is. ``mean`` is subtracted, then ``scale`` divides, one number for all or one for each
+    channel.
     """
 
     element_type: Literal["u8", "i32", "i64", "f16", "f32"] | None = None
@@ -49,8 +77,23 @@ class Preprocess(Document):
     model_layout: Layout | None = None
     color: Literal["rgb_to_bgr", "bgr_to_rgb"] | None = None
     resize: Literal["linear", "cubic", "nearest"] | None = None
-    mean: Annotated[tuple[float, ...], Field(max_length=64)] = ()
-    scale: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(max_length=64)] = ()
+    mean: _Offsets = ()
+    scale: _Divisors = ()
+
+    @model_validator(mode="after")
+    def _layouts_together(self, info: ValidationInfo) -> Self:
+        if (self.layout is None) == (self.model_layout is None) or is_read_back(info):
+            return self._same_dimensions(info)
+        missing, present = ("model_layout", "layout") if self.layout else ("layout", "model_layout")
+        raise ValueError(
+            f"{present} needs {missing}: the order that {'the model' if self.layout else 'the data'} has, "
+            "NCHW for most models of PyTorch and ONNX; the same twice leaves the order alone"
+        )
+
+    def _same_dimensions(self, info: ValidationInfo) -> Self:
+        if sorted(self.layout or "") != sorted(self.model_layout or "") and not is_read_back(info):
+            raise ValueError("layout and model_layout name the same dimensions, in the order of each")
+        return self
 
     @model_validator(mode="after")
     def _with_channels(self) -> Self:

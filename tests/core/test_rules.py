@@ -32,6 +32,10 @@ def bits(side: str, number: int, device: str = "any") -> Fields:
     }
 
 
+def prepared(**steps: Any) -> Fields:
+    return {"kind": "convert", "preprocessing": {"x": steps}}
+
+
 def estimated(**ends: Fields) -> Fields:
     return {**INT8, "advanced": {"activations_range_estimator_params": ends}}
 
@@ -103,6 +107,18 @@ REFUSED: Sequence[tuple[Fields, str]] = (
         {**INT8, "model_type": "other", "advanced": {"smooth_quant_alphas": {"matmul": 0.5}}},
         "smooth_quant_alphas: SmoothQuant is for transformers",
     ),
+    *(
+        ({"kind": kind, "ignored_scope": {"patterns": ["fine", pattern]}}, "is no regular expression: ")
+        for kind in ("quantize", "compress")
+        for pattern in ("(", "[", "*a", "(?P<1>x)")
+    ),
+    (prepared(layout="NHWC"), "layout needs model_layout: the order that the model has, NCHW for most"),
+    (prepared(model_layout="NHWC"), "model_layout needs layout: the order that the data has"),
+    (prepared(layout="NHWC", model_layout="CHW"), "name the same dimensions"),
+    (prepared(layout="NCHC", model_layout="NCHC"), "names each dimension once"),
+    (prepared(scale=1e-300), "greater than or equal to"),
+    (prepared(mean=1e300), "less than or equal to"),
+    ({"kind": "convert", "shapes": {"x": [0, 3]}}, "greater than or equal to 1"),
     (estimated(min={"statistics_type": "raw"}), "min, max: raw and histogram go together"),
     (estimated(max={"aggregator_type": "histogram"}), "min, max: raw and histogram go together"),
     (estimated(min=HISTOGRAM), "max: raw and histogram go together"),
@@ -138,10 +154,25 @@ def test_what_nncf_refuses_or_passes_over_is_refused_before_the_job(asked: Field
         bits("weights", 2, "npu"),
         bits("activations", 4, "npu"),
         estimated(min=HISTOGRAM, max=HISTOGRAM),
+        prepared(layout="NHWC", model_layout="NHWC", mean=[1, 2, 3], scale=255),
+        prepared(layout="N??C", model_layout="NC??"),
+        prepared(mean=127),
+        {**INT8, "ignored_scope": {"patterns": [".*attention.*"]}},
     ],
 )  # fmt: skip
 def test_what_goes_together_is_taken(asked: Fields) -> None:
     assert STEP.validate_python(asked)
+
+
+def test_one_number_is_a_list_of_one() -> None:
+    step = STEP.validate_python(prepared(mean=127, scale=255.0))
+    assert isinstance(step, Convert)
+    assert (step.preprocessing["x"].mean, step.preprocessing["x"].scale) == ((127.0,), (255.0,))
+
+
+def test_a_stored_step_with_half_a_layout_is_read_back() -> None:
+    old = prepared(layout="NHWC", mean=[1, 2, 3])
+    assert STEP.validate_python(old, context=READ_BACK)
 
 
 @pytest.mark.parametrize("table", [rules.COMPRESS, rules.QUANTIZE, rules.RANGE])
