@@ -87,6 +87,13 @@ def test_a_precision_that_was_not_asked_for_is_said(tmp_path: Path) -> None:
         assert told == f"the weights are FP16, and this device computes in {default}"
 
 
+def test_scales_in_half_precision_are_no_halved_weights(tmp_path: Path) -> None:
+    given = user(tmp_path, evaluation={})
+    small = {"kind": "compress", "mode": "int4_sym", "all_layers": True, "group_size": 16}
+    notes = given.notes(given.spec([CONVERT, small, {"kind": "benchmark"}]))
+    assert NoteCode.REDUCED_PRECISION not in notes
+
+
 def test_accuracy_at_the_device_s_precision_names_it(tmp_path: Path) -> None:
     default = ov.compile_model(network(), "CPU").get_property("INFERENCE_PRECISION_HINT").get_type_name()
     given = user(tmp_path, evaluation={})

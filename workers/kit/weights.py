@@ -38,6 +38,11 @@ def counted(model: ov.Model) -> Counter[str]:
     return found
 
 
+def mostly(model: ov.Model) -> str | None:
+    """Return the element type that most of the weights are in, or None for a model without any."""
+    return max(counts, key=counts.__getitem__) if (counts := counted(model)) else None
+
+
 def told(counts: Mapping[str, int], mode: str) -> Note | None:
     """Return what to say of weights that are not in the type of a mode of NNCF, with their numbers."""
     total, asked = sum(counts.values()), counts.get(_TYPES[mode], 0)

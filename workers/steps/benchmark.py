@@ -11,7 +11,7 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.patches import Patch
 from ovfarm.recipes import Benchmark
 from ovfarm.results import Measurement, Note, NoteCode, StepResult, Unit
-from workers.kit import arms, data, fitting, graph, ir, model_cache, networks, stats, synthetic
+from workers.kit import arms, data, fitting, graph, model_cache, networks, stats, synthetic, weights
 from workers.kit.arms import CANDIDATE, REFERENCE_DEFAULT, REFERENCE_F32, Arm
 from workers.protocol import Bench, failed
 
@@ -48,9 +48,8 @@ def run(params: Benchmark, bench: Bench) -> StepResult:
     ]
     _measure(params, bench, built, began)
     _keep(built, bench)
-    halved = "f16" in ir.element_types(model)
     loading = model_cache.looked_at(params, bench, built[-1])
-    notes = (*_precision(built, halved=halved), *_what(network, model))
+    notes = (*_precision(built, halved=weights.mostly(model) == "f16"), *_what(network, model))
     return _with(_result(params, built, batch, notes), loading)
 
 
