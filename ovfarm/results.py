@@ -91,6 +91,7 @@ class NoteCode(StrEnum):
     MODEL_CACHE = "model_cache"
     EMULATED = "emulated"
     EXPORTED = "exported"
+    RANDOM_WEIGHTS = "random_weights"
     TOKENIZER_NOT_CONVERTED = "tokenizer_not_converted"
     EIGHT_BITS = "eight_bits"
     AUTO = "auto"

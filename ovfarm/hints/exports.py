@@ -52,6 +52,11 @@ EXPORTS: dict[C | N, Hint] = {
         means="Which task the model was exported for.",
         words="nothing to do; set convert.task for another one",
     ),
+    N.RANDOM_WEIGHTS: Hint(
+        topic=Topic.CONVERSION,
+        means="The files have not all weights of the model; what is missing was drawn at random.",
+        words="do not use what is computed with them: mostly a pooled output, which few models are used for",
+    ),
     N.TOKENIZER_NOT_CONVERTED: Hint(
         topic=Topic.CONVERSION,
         means="The tokenizer could not become OpenVINO IR.",

@@ -30,8 +30,9 @@ MODELS: dict[C | N, Hint] = {
     C.WEIGHTS_MISSING: Hint(
         topic=Topic.CONVERSION,
         classes=_USER,
-        means="The model refers to weights that are not there, or too short.",
-        words="upload all files that were saved together: .xml and .bin, or .onnx and its external data",
+        means="The model needs weights that are not there, too short, or never trained for the task.",
+        words="upload all files that were saved together: .xml and .bin, or .onnx and its external data; "
+        "take the task that the model was trained for",
     ),
     C.EXTERNAL_DATA_OUTSIDE: Hint(
         topic=Topic.CONVERSION,

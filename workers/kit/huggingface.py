@@ -14,8 +14,10 @@ from safetensors import SafetensorError
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
+from ovfarm.results import Note, NoteCode
 from workers.kit import networks
 from workers.kit.described import PIPELINE, described, pipeline_class
+from workers.kit.loading import judged, missing_weights
 from workers.kit.refusals import refusal
 from workers.kit.tasks import task_of, task_of_pipeline
 from workers.protocol import failed
@@ -27,15 +29,15 @@ _REFUSALS = (
 )  # fmt: skip
 
 
-def export(params: Convert, source: Path, target: Path) -> str:
-    """Write the model in ``source`` as IR into ``target`` and return its task; raises StepFailed."""
+def export(params: Convert, source: Path, target: Path) -> tuple[Note, ...]:
+    """Write the model in ``source`` as IR into ``target`` and say as what; raises StepFailed."""
     whole = (source / PIPELINE).exists()
     about = described(source)
     task = params.task or "auto"
     if task == "auto":
         task = task_of_pipeline(pipeline_class(source)) if whole else task_of(about)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), missing_weights() as missing:
             warnings.simplefilter("ignore")
             main_export(
                 str(source),
@@ -53,4 +55,5 @@ def export(params: Convert, source: Path, target: Path) -> str:
         raise refusal(error, about, task) from error
     if not networks.networks(target):
         raise failed(FailureClass.USER, FailureCode.EXPORT_FAILED, "the export wrote no network")
-    return task
+    exported = Note(code=NoteCode.EXPORTED, message=f"exported for the task {task}")
+    return (exported, *judged(missing, params.task, task))

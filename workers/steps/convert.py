@@ -63,8 +63,7 @@ def _exported(params: Convert, source: Path, target: Path) -> tuple[Note, ...]:
             hint="the operator installs them with: ./farm setup --hf",
             evidence=str(missing),
         ) from missing
-    task = huggingface.export(params, source, target)
-    notes = [Note(code=NoteCode.EXPORTED, message=f"exported for the task {task}")]
+    notes = [*huggingface.export(params, source, target)]
     tokens = any((source / name).exists() for name in _TEXT)
     if tokens and not (target / networks.TOKENIZER).exists():
         words = "its tokenizer could not become OpenVINO IR: generation needs the one of transformers"
