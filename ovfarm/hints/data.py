@@ -31,8 +31,8 @@ DATA: dict[C | N, Hint] = {
     C.DATASET_NOT_FINITE: Hint(
         topic=Topic.DATA,
         classes=_USER,
-        means="The data holds NaN or infinity, and calibrating on it would ruin the model in silence.",
-        words="clean the data: numpy.isfinite says which values are bad",
+        means="The data holds NaN or infinity, or misses values: what it calibrates or judges is wrong.",
+        words="mend those rows, or leave them out: numpy.isfinite says which values are bad",
     ),
     C.DATASET_MISSING: Hint(
         topic=Topic.DATA,

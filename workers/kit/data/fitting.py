@@ -7,7 +7,7 @@ import numpy as np
 import openvino as ov
 
 from ovfarm.failures import FailureCode
-from workers.kit.data.rows import Array, bad
+from workers.kit.data.rows import Array, bad, rows_named
 
 
 def check(port: ov.Output, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
@@ -48,14 +48,20 @@ def fitting(rows: Array, port: ov.Output, numbers: range) -> Array:
     _check_range(rows, target, port, numbers)
     with np.errstate(over="ignore", invalid="ignore"):
         found = np.ascontiguousarray(rows, dtype=target)
-    if found.dtype.kind == "f" and (wrong := int(found.size - np.isfinite(found).sum())):
+    if found.dtype.kind == "f" and not (finite := np.isfinite(found)).all():
+        where = _where(~finite, numbers)
         raise bad(
             FailureCode.DATASET_NOT_FINITE,
-            f"{wrong} of {found.size} values of {port.get_any_name()!r} are NaN or infinite, "
-            f"in rows {numbers[0]} to {numbers[-1]}",
-            hint="calibrating on them would ruin the model in silence; clean the data",
+            f"values of {port.get_any_name()!r} are NaN or infinite in {where}",
         )
     return found
+
+
+def _where(wrong: Array, numbers: range) -> str:
+    """Return the rows that hold something wrong, of those that were looked at so far."""
+    places = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
+    looked = f"; rows {numbers[0]} to {numbers[-1]} were looked at" if len(numbers) > 1 else ""
+    return rows_named([numbers[place] for place in places]) + looked
 
 
 def _check_range(rows: Array, target: np.dtype[Any], port: ov.Output, numbers: range) -> None:
@@ -63,12 +69,12 @@ def _check_range(rows: Array, target: np.dtype[Any], port: ov.Output, numbers: r
     if target.kind not in "biu" or not rows.size:
         return
     low, high = (0, 1) if target.kind == "b" else (np.iinfo(target).min, np.iinfo(target).max)
-    for value in (int(rows.min()), int(rows.max())):
-        if not low <= value <= high:
+    for value in (rows.min(), rows.max()):
+        if not low <= int(value) <= high:
             raise bad(
                 FailureCode.DATASET_SHAPE,
                 f"input {port.get_any_name()!r} takes {port.get_element_type().get_type_name()}, which holds "
-                f"{low} to {high}; the data has {value} in rows {numbers[0]} to {numbers[-1]}",
+                f"{low} to {high}; the data has {int(value)} in {_where(rows == value, numbers)}",
                 hint="give the values as the model takes them, or another input type "
                 "(convert.preprocessing, element_type)",
             )

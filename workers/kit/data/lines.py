@@ -8,9 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from ovfarm.failures import FailureCode
+from workers.kit.data.lists import Misfits, stacked
 from workers.kit.data.rows import Block, Column, Kind, Rows, bad
 from workers.protocol import StepFailed
 
@@ -67,13 +66,11 @@ class Lines:
                     raise _wrong(self._path, number, f"has a {name!r} that is no text")
             return [str(text) for text in found]
         try:
-            array = np.array(found)
-        except (ValueError, OverflowError):
-            array = np.array([], object)
-        if array.dtype.kind not in "biuf":
-            words = f"begins rows whose {name!r} are of different lengths, or other things than numbers"
-            raise _wrong(self._path, cells[0][0], words, FailureCode.DATASET_SHAPE)
-        return array
+            return stacked(found)
+        except Misfits as misfits:
+            words = f"has in {name!r} {misfits.words}"
+            line = cells[misfits.places[0]][0]
+            raise _wrong(self._path, line, words, FailureCode.DATASET_SHAPE) from None
 
 
 def from_jsonl(path: Path) -> Lines:

@@ -1,6 +1,6 @@
 """What a dataset is to a step: columns of one length, read a few rows at a time and in order."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -17,6 +17,8 @@ Feed = dict[str, Array]
 # The rows of one column: numbers, texts, or pictures that are not decoded yet.
 Rows = Array | list[str] | list[Path]
 Block = dict[str, Rows]
+# So many rows or columns are named in a message, and the others counted.
+_SHOWN = 10
 
 
 class Kind(Enum):
@@ -54,6 +56,14 @@ class Source(Protocol):
     def read(self, names: Collection[str], rows: range, size: int) -> Iterator[Block]:
         """Yield these rows of these columns, ``size`` at a time; only the last block may be smaller."""
         ...
+
+
+def rows_named(numbers: Sequence[int]) -> str:
+    """Return rows for who has to look for them: "row 7 (from 0)", "rows 3, 7, 9 and 4 more (from 0)"."""
+    if len(numbers) == 1:
+        return f"row {numbers[0]} (from 0)"
+    shown, more = ", ".join(map(str, numbers[:_SHOWN])), len(numbers) - _SHOWN
+    return f"rows {shown} and {more} more (from 0)" if more > 0 else f"rows {shown} (from 0)"
 
 
 def bad(

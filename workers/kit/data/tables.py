@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import pyarrow as pa
 from pyarrow import compute, csv, parquet, types
 
 from ovfarm.failures import FailureCode
-from workers.kit.data.rows import Array, Block, Column, Kind, Rows, bad
+from workers.kit.data.lists import Misfits, stacked
+from workers.kit.data.rows import Array, Block, Column, Kind, Rows, bad, rows_named
 from workers.protocol import StepFailed
 
 # A row may be as long as this, in bytes: Arrow reads no row that does not fit a block.
@@ -47,14 +49,17 @@ class Table:
             for piece in _wanted(self._reader(list(names), size), rows):
                 held = piece if held is None else pa.concat_tables([held, piece])
                 while held.num_rows >= size or done + held.num_rows == len(rows) > done:
-                    yield self._block(held.slice(0, size))
+                    yield self._block(held.slice(0, size), rows[done : done + size])
                     done += min(size, held.num_rows)
                     held = held.slice(size)
             if done < len(rows):
                 raise ValueError(f"it has fewer rows than it says: {done} of {len(rows)}")
 
-    def _block(self, table: pa.Table) -> Block:
-        return {name: _rows(name, table.column(name), self.columns[name]) for name in table.column_names}
+    def _block(self, table: pa.Table, numbers: range) -> Block:
+        return {
+            name: _rows(_Cells(name, numbers), table.column(name), self.columns[name])
+            for name in table.column_names
+        }
 
 
 def _wanted(batches: Iterator[pa.RecordBatch], rows: range) -> Iterator[pa.Table]:
@@ -155,55 +160,79 @@ def _is_list(kind: pa.DataType) -> bool:
     return any((types.is_list(kind), types.is_large_list(kind), types.is_fixed_size_list(kind)))
 
 
-def _rows(name: str, column: pa.ChunkedArray, known: Column) -> Rows:
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """What a message says of cells: the column that they are of, and the numbers of their rows."""
+
+    name: str
+    numbers: range
+
+    def where(self, wrong: Array) -> str:
+        """Return the rows of what is wrong: of cells, or of as many parts of each cell."""
+        parts = len(wrong) // len(self.numbers)
+        return rows_named(sorted({self.numbers[place // parts] for place in np.flatnonzero(wrong).tolist()}))
+
+
+def _rows(told: _Cells, column: pa.ChunkedArray, known: Column) -> Rows:
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     cells = column.combine_chunks()
-    _check_whole(name, cells)
+    _check_whole(told, cells)
     if types.is_string(cells.type) or types.is_large_string(cells.type):
         texts: list[str] = cells.to_pylist()
-        return texts if known.kind is Kind.TEXT else _listed(name, texts)
-    return _numbers(name, cells)
+        return texts if known.kind is Kind.TEXT else _listed(told, texts)
+    return _numbers(told, cells)
 
 
-def _numbers(name: str, cells: pa.Array) -> Array:
+def _numbers(told: _Cells, cells: pa.Array) -> Array:
     shape = [len(cells)]
     while _is_list(cells.type):
-        lengths = compute.unique(compute.list_value_length(cells)).to_pylist()
-        if len(lengths) > 1:
-            raise _ragged(name)
-        shape.append(lengths[0] if lengths else 0)
+        lengths = compute.list_value_length(cells).to_numpy(zero_copy_only=False)
+        values, times = np.unique(lengths, return_counts=True)
+        if len(values) > 1:
+            usual = values[times.argmax()]
+            odd = lengths != usual
+            words = f"lists of {lengths[odd][0]} numbers, where others have {usual}"
+            raise _ragged(told.name, words, told.where(odd))
+        shape.append(int(values[0]) if len(values) else 0)
         cells = cells.flatten()
-        _check_whole(name, cells)
+        _check_whole(told, cells)
     found: Array = cells.to_numpy(zero_copy_only=False)
     return found.reshape(shape)
 
 
-def _listed(name: str, texts: list[str]) -> Array:
+def _listed(told: _Cells, texts: list[str]) -> Array:
     """Return the numbers of lists that are written in brackets."""
     try:
-        found = np.array([json.loads(text) for text in texts])
+        return stacked([_read(text) for text in texts])
+    except Misfits as misfits:
+        where = rows_named([told.numbers[place] for place in misfits.places])
+        raise _ragged(told.name, misfits.words, where) from None
+
+
+def _read(text: str) -> object:
+    """Return the list that a cell is, or the cell where it is none."""
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError):
-        raise _ragged(name) from None
-    if found.dtype.kind not in "biuf":
-        raise _ragged(name)
-    return found
+        return text
 
 
-def _check_whole(name: str, cells: pa.Array) -> None:
+def _check_whole(told: _Cells, cells: pa.Array) -> None:
     if cells.null_count:
         raise bad(
             FailureCode.DATASET_NOT_FINITE,
-            f"{cells.null_count} of {len(cells)} values of {name!r} are missing",
+            f"values of {told.name!r} are missing in "
+            + told.where(cells.is_null().to_numpy(zero_copy_only=False)),
             hint="fill them in, or leave those rows out",
         )
 
 
-def _ragged(name: str) -> StepFailed:
+def _ragged(name: str, words: str, where: str) -> StepFailed:
     return bad(
         FailureCode.DATASET_SHAPE,
-        f"the lists in {name!r} are of different lengths, or hold other things than numbers",
-        hint="pad them to one length",
+        f"the column {name!r} has {words}, in {where}",
+        hint="bring all of its lists to one length",
     )
 
 
