@@ -51,9 +51,9 @@ _TOKENS = 128
 class Reading(Document):
     """From the columns of a dataset to the inputs of a model.
 
-    ``mapping`` names a column (an array, ``image``, ``text``) for an input; inputs that it leaves out take
-    the column of their own name, and a single input the single column that is no label. ``labels`` names
-    the column of labels (``labels``). A text has at most ``max_tokens`` tokens.
+    ``mapping`` names a column (an array, ``image``, ``text``, or ``FIRST..LAST`` of a table) for an input;
+    inputs that it leaves out take the column of their own name, and a single input what fits it.
+    ``labels`` names the column of labels (``labels``). A text has at most ``max_tokens`` tokens.
     """
 
     mapping: dict[Column, Column] = Field(default={}, max_length=100, exclude_if=unsaid)

@@ -41,7 +41,10 @@ class Wanted:
     data: Annotated[str | None, _option(f"{_DATA}: its even rows calibrate, its odd rows judge")] = None
     calibration: Annotated[str | None, _option(f"{_DATA}, that is calibrated on")] = None
     evaluation: Annotated[str | None, _option(f"{_DATA}, that judges; with labels for accuracy")] = None
-    mapping: Annotated[tuple[str, ...], _option("INPUT=COLUMN: what feeds an input", name="--map")] = ()
+    mapping: Annotated[
+        tuple[str, ...],
+        _option("INPUT=COLUMN or INPUT=FIRST..LAST of a table: what feeds an input", name="--map"),
+    ] = ()
     labels: Annotated[str | None, _option("the column of labels (labels)")] = None
     image: Annotated[tuple[str, ...], _option(_IMAGE)] = ()
     max_tokens: Annotated[int | None, _option("the most tokens of a text (128)")] = None

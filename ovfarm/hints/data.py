@@ -45,7 +45,7 @@ DATA: dict[C | N, Hint] = {
         topic=Topic.DATA,
         classes=_USER,
         means="Accuracy was asked for, and the evaluation data has no labels.",
-        words="add an array 'labels' to the dataset, one whole number a row",
+        words="add an array or a column 'labels', one whole number a row, or name yours: --labels COLUMN",
         patches=(_NO_CONTROL,),
     ),
     C.LABELS_MISFIT: Hint(

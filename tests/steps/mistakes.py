@@ -174,6 +174,13 @@ CASES = (
         [CONVERT, quantize()],
     ),
     Case(
+        C.DATASET_SHAPE,
+        r"takes \[\?,3,4,4\], the data is \(8, 4, 4, 3\)",
+        given(lambda: wired(doubled, [-1, 3, 4, 4]), evaluation={"x": np.ones((8, 4, 4, 3), np.float32)}),
+        [CONVERT, EVALUATE],
+        ("convert.preprocessing",),
+    ),
+    Case(
         C.DATASET_EMPTY,
         "no rows",
         given(network, calibration={"x": np.zeros((0, 16))}),
@@ -181,7 +188,7 @@ CASES = (
     ),
     Case(
         C.DATASET_NOT_FINITE,
-        "16 of 16",
+        "NaN or infinite in row 0",
         given(network, calibration={"x": np.full((5, 16), np.nan)}),
         [CONVERT, quantize()],
     ),

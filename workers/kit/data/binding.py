@@ -11,6 +11,7 @@ import openvino as ov
 from ovfarm.datasets import PLAIN, Image, Reading
 from ovfarm.failures import FailureCode
 from workers.kit.data import fitting
+from workers.kit.data.choosing import Chosen, chosen
 from workers.kit.data.derived import completed, derivable
 from workers.kit.data.rows import Array, Block, Column, Feed, Kind, Source, bad
 from workers.kit.data.tokens import IDS, Tokenizer
@@ -100,66 +101,16 @@ def bind(
 ) -> Binding:
     """Return how a source feeds a model; ``folder`` is the model's, for its tokenizer. Raises StepFailed.
 
-    An input takes the column that the mapping names, else that of its own name; a single input takes the
-    single column that is left, or all columns side by side when they are as many numbers as it has.
+    ``choosing`` says which column is for which input.
     """
     columns = {name: column for name, column in source.columns.items() if name != labels}
-    chosen = _chosen(columns, model.inputs, reading)
+    found = chosen(columns, model.inputs, reading)
     feeders: list[_Feeder] = []
-    for port, names in chosen:
-        feeders.append(_feeder(port, names, columns, reading, folder, model.inputs, chosen))
+    for port, names in found:
+        feeders.append(_feeder(port, names, columns, reading, folder, model.inputs, found))
     fed = {port.get_any_name() for feeder in feeders for port in feeder.ports}
     derived = tuple(port for port in derivable(model.inputs) if port.get_any_name() not in fed)
     return Binding(tuple(feeders), derived)
-
-
-Chosen = list[tuple[ov.Output, tuple[str, ...]]]
-
-
-def _chosen(columns: Mapping[str, Column], ports: Sequence[ov.Output], reading: Reading) -> Chosen:
-    """Return the columns of each input that is fed from some."""
-    _check_mapping(columns, ports, reading)
-    found: Chosen = []
-    left: list[ov.Output] = []
-    optional = [port.get_any_name() for port in derivable(ports)]
-    for port in ports:
-        told = next((reading.mapping[name] for name in port.get_names() if name in reading.mapping), None)
-        own = told or next((name for name in port.get_names() if name in columns), None)
-        if own is not None:
-            found.append((port, (own,)))
-        elif port.get_any_name() not in optional:
-            left.append(port)
-    if not left:
-        return found
-    if len(left) == 1 and not found and (names := _only(columns, left[0])):
-        return [(left[0], names)]
-    raise bad(
-        FailureCode.DATASET_SHAPE,
-        f"the dataset has the arrays {sorted(columns)}, the model's inputs are "
-        f"{sorted(port.get_any_name() for port in ports)}",
-        hint="name each array or column like the input that it is for, or map them: --map INPUT=COLUMN",
-    )
-
-
-def _check_mapping(columns: Mapping[str, Column], ports: Sequence[ov.Output], reading: Reading) -> None:
-    known = {name for port in ports for name in port.get_names()}
-    for name, column in reading.mapping.items():
-        if name not in known:
-            words = f"the mapping names the input {name!r}; the model's are {sorted(known)}"
-            raise bad(FailureCode.DATASET_SHAPE, words)
-        if column not in columns:
-            words = f"the mapping names the column {column!r}; the dataset has {sorted(columns)}"
-            raise bad(FailureCode.DATASET_SHAPE, words)
-
-
-def _only(columns: Mapping[str, Column], port: ov.Output) -> tuple[str, ...]:
-    """Return the single column, or all when they are numbers and as many as a row of the input has."""
-    if len(columns) == 1:
-        return tuple(columns)
-    shape = port.get_partial_shape()
-    sides = list(shape)[1:] if shape.rank.is_static else []
-    many = len(sides) == 1 and sides[0].is_static and sides[0].get_length() == len(columns)
-    return tuple(columns) if many and all(c.kind is Kind.NUMBERS for c in columns.values()) else ()
 
 
 def _feeder(
@@ -169,12 +120,12 @@ def _feeder(
     reading: Reading,
     folder: Path | None,
     ports: Sequence[ov.Output],
-    chosen: Chosen,
+    found: Chosen,
 ) -> _Feeder:
     column = columns[names[0]]
     match column.kind:
         case Kind.TEXT if port.get_element_type().is_integral():
-            others = {other.get_any_name() for other, _ in chosen}
+            others = {other.get_any_name() for other, _ in found}
             return _texts(port, names, reading, folder, [p for p in ports if p.get_any_name() not in others])
         case Kind.IMAGE:
             return _pictures(port, names, reading.image or Image())

@@ -7,6 +7,7 @@ import numpy as np
 import openvino as ov
 
 from ovfarm.failures import FailureCode
+from ovfarm.patches import Patch
 from workers.kit.data.rows import Array, bad, rows_named
 
 
@@ -15,17 +16,44 @@ def check(port: ov.Output, shape: tuple[int, ...], dtype: np.dtype[np.generic]) 
     name, taken = port.get_any_name(), port.get_partial_shape()
     if not shape:
         raise bad(FailureCode.DATASET_SHAPE, f"the array for {name!r} is one number, not rows")
-    wanted = f"input {name!r} takes {taken.to_string()}"
-    if taken.rank.is_static:
-        fits = taken.rank.get_length() == len(shape) and all(
-            dimension.compatible(ov.Dimension(size))
-            for dimension, size in list(zip(taken, shape, strict=True))[1:]
-        )
-        if not fits:
-            raise bad(FailureCode.DATASET_SHAPE, f"{wanted}, the data is {shape}")
+    if not _fits(taken, shape):
+        words = f"input {name!r} takes {taken.to_string()}, the data is {shape}"
+        hint, patches = _turned(name, taken, shape)
+        raise bad(FailureCode.DATASET_SHAPE, words, hint=hint, patches=patches)
     target = np.dtype(port.get_element_type().to_dtype())
     if not np.can_cast(dtype, target, "same_kind") and dtype.kind not in "biu":
         raise bad(FailureCode.DATASET_SHAPE, f"input {name!r} takes {target}, the data is {dtype}")
+
+
+def _fits(taken: ov.PartialShape, shape: tuple[int, ...]) -> bool:
+    """Tell whether rows have an input's shape, the number of rows aside."""
+    if taken.rank.is_dynamic:
+        return True
+    return taken.rank.get_length() == len(shape) and all(
+        dimension.compatible(ov.Dimension(size))
+        for dimension, size in list(zip(taken, shape, strict=True))[1:]
+    )
+
+
+# What is last comes first in each row, or the other way round: pictures of the other layout.
+_TURNS = {3: ((0, 2, 1),), 4: ((0, 3, 1, 2), (0, 2, 3, 1))}
+_LAYOUTS = {(0, 3, 1, 2): ("NHWC", "NCHW"), (0, 2, 3, 1): ("NCHW", "NHWC")}
+
+
+def _turned(
+    name: str, taken: ov.PartialShape, shape: tuple[int, ...]
+) -> tuple[str | None, tuple[Patch, ...]]:
+    """Return what to say, and the change that helps, where rows would fit if they were transposed."""
+    for order in _TURNS.get(len(shape), ()):
+        if _fits(taken, tuple(shape[axis] for axis in order)):
+            hint = f"the rows fit when they are transposed: array.transpose{order}"
+            if order not in _LAYOUTS:
+                return hint, ()
+            data, model = _LAYOUTS[order]
+            wanted = {name: {"layout": data, "model_layout": model}}
+            why = f"the model takes {data} and turns it itself, with no other preprocessing"
+            return hint, (Patch(why=why, overrides={"convert.preprocessing": wanted}),)
+    return None, ()
 
 
 def spread(rows: Array, port: ov.Output) -> Array:

@@ -10,7 +10,8 @@ from ovfarm.failures import FailureCode
 from ovfarm.jobs import Part
 from workers.kit.data import arrays, folders, lines
 from workers.kit.data.binding import bind
-from workers.kit.data.rows import Column, Source, bad
+from workers.kit.data.choosing import suggestion
+from workers.kit.data.rows import Column, Source, bad, named
 from workers.kit.data.samples import Samples
 from workers.protocol import Bench
 
@@ -46,9 +47,9 @@ def _label_column(source: Source, reading: Reading) -> str | None:
     if column is None:
         if reading.labels is None:
             return None
-        known = sorted(source.columns)
-        words = f"there is no column {name!r} of labels; the dataset has {known}"
-        raise bad(FailureCode.LABELS_MISSING, words)
+        words = f"there is no column {name!r} of labels; the dataset has {named(source.columns)}"
+        hint = f"--labels COLUMN names one of them{suggestion(name, source.columns)}"
+        raise bad(FailureCode.LABELS_MISSING, words, hint=hint)
     _check_labels(column)
     return name
 

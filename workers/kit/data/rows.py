@@ -1,6 +1,6 @@
 """What a dataset is to a step: columns of one length, read a few rows at a time and in order."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.patches import Patch
 from workers.protocol import StepFailed, failed
 
 Array = NDArray[Any]
@@ -19,6 +20,7 @@ Rows = Array | list[str] | list[Path]
 Block = dict[str, Rows]
 # So many rows or columns are named in a message, and the others counted.
 _SHOWN = 10
+_LONGEST_NAME = 60
 
 
 class Kind(Enum):
@@ -58,6 +60,13 @@ class Source(Protocol):
         ...
 
 
+def named(names: Iterable[str]) -> str:
+    """Return names for people, the first ones in their order: "['p0', 'p1' and 62 more]"."""
+    found = [repr(name[:_LONGEST_NAME]) for name in names]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"[{', '.join(found[:_SHOWN])}{more}]"
+
+
 def rows_named(numbers: Sequence[int]) -> str:
     """Return rows for who has to look for them: "row 7 (from 0)", "rows 3, 7, 9 and 4 more (from 0)"."""
     if len(numbers) == 1:
@@ -67,7 +76,12 @@ def rows_named(numbers: Sequence[int]) -> str:
 
 
 def bad(
-    code: FailureCode, message: str, *, hint: str | None = None, evidence: str | None = None
+    code: FailureCode,
+    message: str,
+    *,
+    hint: str | None = None,
+    evidence: str | None = None,
+    patches: tuple[Patch, ...] = (),
 ) -> StepFailed:
     """Return the failure of a dataset, which its owner has to mend."""
-    return failed(FailureClass.USER, code, message, hint=hint, evidence=evidence)
+    return failed(FailureClass.USER, code, message, hint=hint, evidence=evidence, patches=patches)

@@ -8,7 +8,11 @@ import openvino as ov
 
 from ovfarm.failures import FailureCode
 from workers.kit.data.binding import Binding, bind
-from workers.kit.data.rows import Array, Block, Column, Feed, Kind, Rows, Source, bad
+from workers.kit.data.rows import Array, Block, Column, Feed, Kind, Rows, Source, bad, rows_named
+
+# From here on a float does not hold each whole number.
+_EXACT = 2**53
+_CLASSES = "number the classes from 0 as the model's scores are; or name another column: --labels COLUMN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +54,39 @@ class Samples:
         names = self.binding.columns | ({column} if column else set())
         for number, block in enumerate(self.source.read(names, self.rows, size)):
             rows = self.rows[number * size :][:size]
-            found = None if column is None else _checked(block[column])
+            found = None if column is None else _checked(block[column], rows)
             yield Batch(self.binding.feed(block, size, rows), len(rows), found)
 
 
-def _checked(labels: Rows) -> Array:
-    """Return the labels of a batch; raises StepFailed when they are not whole numbers."""
+def _checked(labels: Rows, numbers: range) -> Array:
+    """Return the labels of a batch as whole numbers; raises StepFailed when they are none."""
     found = np.asarray(labels)
+    if found.ndim == 1 and found.dtype.kind == "f":
+        whole = np.isfinite(found) & (np.abs(found) < _EXACT)
+        whole[whole] = found[whole] == np.floor(found[whole])
+        if not whole.all():
+            where = rows_named([numbers[place] for place in np.flatnonzero(~whole).tolist()])
+            words = f"labels are whole numbers, one a row; {found[~whole][0]} is none, in {where}"
+            raise bad(FailureCode.DATASET_SHAPE, words, hint=_CLASSES)
+        return found.astype(np.int64)
     if found.ndim != 1 or found.dtype.kind not in "iu":
         raise bad(
             FailureCode.DATASET_SHAPE,
             f"labels are whole numbers, one a row; these are {found.dtype} of shape {found.shape}",
+            hint=_mended(found),
         )
     return found
+
+
+def _mended(labels: Array) -> str:
+    """Say what makes class numbers of labels."""
+    if labels.ndim == 1:
+        return (
+            "take labels.astype(int) where they are true and false" if labels.dtype.kind == "b" else _CLASSES
+        )
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        return "take the one number of each row: labels[:, 0].astype(int)"
+    return "if they are one-hot, take labels.argmax(axis=1); else name the column of labels: --labels COLUMN"
 
 
 class _Drawn:
