@@ -1,12 +1,13 @@
 """From a spec to the recipe that it runs: the preset looked up and fitted, the overrides set."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from ovfarm import targets
 from ovfarm.errors import InvalidInput
+from ovfarm.fields import among, fields, words
 from ovfarm.hardware import Device
 from ovfarm.jobs import JobSpec
 from ovfarm.presets import PRESETS, without_labels
@@ -66,7 +67,7 @@ def _overridden(recipe: Recipe, overrides: Mapping[str, JsonValue]) -> Recipe:
     if refused is not None:
         problem = refused.errors(include_url=False)[0]
         path = _culprit(open_paths, raw, problem["loc"])
-        raise InvalidInput(f"{path}: {problem['msg']}", pointer=_pointer(path), code="invalid_value")
+        raise InvalidInput(f"{path}: {words(problem, Recipe)}", pointer=_pointer(path), code="invalid_value")
     return recipe
 
 
@@ -96,31 +97,30 @@ def _set(raw: dict[str, Any], recipe: Recipe, path: str, value: JsonValue) -> No
             pointer=_pointer(path),
             code="unknown_step",
         )
-    target = step
     if parameters[0] == "shapes" and len(parameters) > 1:
         # An input is its own name, dots and all, and need not be there yet.
         parameters = ["shapes", ".".join(parameters[1:])]
-        if isinstance(target.get("shapes"), dict):
-            target["shapes"].setdefault(parameters[-1], None)
+    _check(path, parameters, type(next(each for each in recipe.steps if each.name == step_name)))
+    target = step
     for parameter in parameters[:-1]:
-        part = target.get(parameter)
-        target = part if isinstance(part, dict) else {}
-    known = set(target) | _unsaid(next(s for s in recipe.steps if s.name == step_name), parameters[:-1])
-    if parameters[-1] not in known or parameters[-1] in {"kind", "name"}:
-        allowed = ", ".join(sorted(known - {"kind", "name"}))
-        raise InvalidInput(
-            f"{path!r} is not a parameter of step {step_name!r}; it has: {allowed}",
-            pointer=_pointer(path),
-            code="unknown_parameter",
-        )
+        # A part that is not there by default begins empty: what it is then is judged with the rest.
+        if target.get(parameter) is None:
+            target[parameter] = {}
+        if not isinstance(target[parameter], dict):
+            raise _unknown(path, f": {parameter!r} is set to something else")
+        target = target[parameter]
     target[parameters[-1]] = value
 
 
-def _unsaid(step: BaseModel, parameters: list[str]) -> set[str]:
-    """Return the parameters of a step, or of a part of it, that its JSON form leaves out by default."""
-    found: Any = step
-    for parameter in parameters:
-        found = getattr(found, parameter, None)
-    if not isinstance(found, BaseModel):
-        return set()
-    return {each.alias or name for name, each in type(found).model_fields.items() if each.exclude_if}
+def _check(path: str, parameters: Sequence[str], step: type[BaseModel]) -> None:
+    """Raise InvalidInput for a parameter that a step has not, with those that it has there."""
+    for depth, parameter in enumerate(parameters):
+        known = fields(step, parameters[:depth])
+        if known is not None and parameter not in known - {"kind", "name"}:
+            there = among(parameter, known - {"kind", "name"})
+            raise _unknown(path, there or f": {parameters[depth - 1]!r} has no parts")
+
+
+def _unknown(path: str, words: str) -> InvalidInput:
+    message = f"{path!r} is not a parameter of step {path.partition('.')[0]!r}{words}"
+    return InvalidInput(message, pointer=_pointer(path), code="unknown_parameter")

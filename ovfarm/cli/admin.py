@@ -12,6 +12,7 @@ from ovfarm import teams as orders
 from ovfarm.cli import tables
 from ovfarm.cli.outcome import put, say
 from ovfarm.errors import InvalidInput, OvfarmError
+from ovfarm.fields import mistake
 from ovfarm.shapes import public_id
 
 T = TypeVar("T")
@@ -35,8 +36,7 @@ def _order(order: type[T], **fields: object) -> T:
     try:
         return order(**fields)
     except ValidationError as invalid:
-        found = invalid.errors(include_url=False)[0]
-        raise InvalidInput(f"{'.'.join(map(str, found['loc']))}: {found['msg']}") from None
+        raise InvalidInput(mistake(invalid)) from None
 
 
 def _obeyed(order: orders.Order) -> str:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from ovfarm.client import Client
 from ovfarm.errors import InvalidInput
+from ovfarm.fields import mistake
 from ovfarm.recipes import Recipe
 from ovfarm.shapes import parse_id
 
@@ -71,6 +72,4 @@ def recipe(named: str) -> str | Recipe:
     except yaml.YAMLError as malformed:
         raise InvalidInput(f"{path} is not YAML: {malformed}") from None
     except ValidationError as invalid:
-        found = invalid.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in found["loc"])
-        raise InvalidInput(f"{path}: {where}: {found['msg']}") from None
+        raise InvalidInput(f"{path}: {mistake(invalid, Recipe)}") from None

@@ -15,6 +15,7 @@ from ovfarm.cli.watch import watch as watch_job
 from ovfarm.client import Client
 from ovfarm.datasets import Reading
 from ovfarm.errors import InvalidInput
+from ovfarm.fields import mistake
 from ovfarm.hardware import Need
 from ovfarm.jobs import Cache, DataRef, JobData, JobSpec, JobView, Limits, Part
 from ovfarm.shapes import public_id
@@ -155,5 +156,4 @@ def _spec(client: Client, model: str, wanted: Wanted) -> JobSpec:
             title=wanted.title,
         )
     except ValidationError as invalid:
-        found = invalid.errors(include_url=False)[0]
-        raise InvalidInput(f"{'.'.join(map(str, found['loc']))}: {found['msg']}") from None
+        raise InvalidInput(mistake(invalid, JobSpec, Need, Limits, Reading, DataRef)) from None

@@ -13,6 +13,7 @@ from ovfarm.cli.outcome import COMMON, Common, Exit, put, say
 from ovfarm.cli.patches import settings
 from ovfarm.cli.watch import watch as watch_job
 from ovfarm.errors import InvalidInput
+from ovfarm.fields import mistake
 from ovfarm.jobs import Cache, JobSpec
 from ovfarm.patches import Patch
 from ovfarm.shapes import parse_id, public_id
@@ -68,5 +69,4 @@ def _changed(spec: JobSpec, changes: Changes) -> JobSpec:
             return patched(spec, Patch.model_validate({"why": "asked for", **asked}))
         return JobSpec.model_validate(spec.model_dump())
     except ValidationError as invalid:
-        found = invalid.errors(include_url=False)[0]
-        raise InvalidInput(f"{'.'.join(map(str, found['loc']))}: {found['msg']}") from None
+        raise InvalidInput(mistake(invalid, JobSpec, Patch)) from None

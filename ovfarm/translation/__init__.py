@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from ovfarm.errors import InvalidInput
+from ovfarm.fields import mistake
 from ovfarm.presets import PRESETS
 from ovfarm.recipes import Quantize, Recipe
 from ovfarm.shapes import Document
@@ -130,8 +131,7 @@ def _recipe(quantize: dict[str, Any], notes: list[str]) -> Recipe:
     try:
         step = Quantize.model_validate(quantize)
     except ValidationError as invalid:
-        problem = invalid.errors(include_url=False)[0]
-        raise InvalidInput(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        raise InvalidInput(mistake(invalid, Quantize)) from None
     notes.append("it needs calibration data: register an .npz of real samples, or give --data")
     if step.accuracy:
         notes.append("accuracy control needs evaluation data with an array 'labels'")
