@@ -3,36 +3,43 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from ovfarm.errors import InvalidInput
-from ovfarm.recipes import Convert
+from ovfarm.recipes import Convert, StepParams
 from ovfarm.results import Port
 
 
-def check(conversions: Iterable[Convert], ports: Sequence[Port]) -> None:
-    """Raise InvalidInput when a conversion will find inputs without bounds in the model that it reads.
+def check(steps: Iterable[tuple[StepParams, Sequence[Port]]], *, npu: bool) -> None:
+    """Raise InvalidInput when a step gives inputs no bounds, or will find none in the model that it reads.
 
-    ``ports`` are those of the uploaded model; none are known before a job has read it.
+    Beside each step are the ports of the uploaded model if it reads that; none are known before a job has
+    read it. ``npu`` tells whether an NPU is among the targets: a step that converts nothing is asked then.
     """
-    found = [(step, port) for step in conversions for port in _unbounded(step, ports)]
+    found = [(step, port) for step, ports in steps for port in _unbounded(step, ports, npu=npu)]
     if found:
         shapes = ", ".join(dict.fromkeys(f"{port.name} {port.shape}" for _, port in found))
+        unconverted = any(not isinstance(step, Convert) for step, _ in found)
+        helps = hint(("convert" if unconverted else step.name, port) for step, port in found)
         raise InvalidInput(
             f"an NPU compiles inputs with bounds only, and this model has {shapes}",
             pointer="/overrides",
             code="dynamic_shape",
-            hint=hint((step.name, port) for step, port in found),
+            hint=f"begin the recipe with a convert step, and give {helps}" if unconverted else helps,
         )
 
 
-def _unbounded(step: Convert, ports: Sequence[Port]) -> Iterator[Port]:
-    """Yield the inputs that stay without a bound; none where a shape is given by a name not listed here."""
+def _unbounded(step: StepParams, ports: Sequence[Port], *, npu: bool) -> Iterator[Port]:
+    """Yield the inputs that stay without a bound; of a model, none where a name is given that it lacks."""
     inputs = [port for port in ports if port.direction == "input"]
-    named = {port.name for port in inputs} | {_full_name(port) for port in inputs}
-    if not step.require_static or not set(step.shapes) <= named:
+    given = step.shapes if isinstance(step, Convert) else {}
+    if not (step.require_static if isinstance(step, Convert) else npu):
         return
-    for port in inputs:
-        given = step.shapes.get(_full_name(port), step.shapes.get(port.name))
-        if "?" in given if given is not None else unbounded(port.shape):
-            yield port
+    for name, sizes in given.items():
+        if any(_free(str(size)) for size in sizes):
+            shape = ",".join(map(str, sizes))
+            yield Port(direction="input", name=name, shape=f"[{shape}]", element_type="")
+    # A name that the ports do not list may be another name of one of the inputs.
+    if set(given) <= {port.name for port in inputs} | {_full_name(port) for port in inputs}:
+        free = (port for port in inputs if unbounded(port.shape))
+        yield from (port for port in free if not {port.name, _full_name(port)} & set(given))
 
 
 def _full_name(port: Port) -> str:
@@ -47,11 +54,13 @@ def unbounded(shape: str) -> bool:
 
 def hint(missing: Iterable[tuple[str, Port]]) -> str:
     """Return the options that would bound these inputs of these conversions: one row at a time."""
-    lines, sizes_wanted = [], False
+    lines: list[str] = []
+    sizes_wanted = False
     for step, port in missing:
         sizes = [_suggested(size, at) for at, size in enumerate(_sizes(port.shape))]
         sizes_wanted |= any("SIZE" in size for size in sizes)
         lines.append(f"--set {step}.shapes.{_full_name(port)}=[{','.join(sizes)}]")
+    lines = [*dict.fromkeys(lines)]
     more = " with the model's sizes for SIZE" if sizes_wanted else ""
     return f"{' '.join(lines)}{more}; a range like 1..8 is a bound too"[:1000]
 

@@ -283,6 +283,6 @@ def plan(spec: JobSpec, origin: SourceModel = _UNKNOWN) -> tuple[PlannedStep, ..
     recipe = resolve(spec)
     planner = _Planner(spec, recipe, origin)
     steps = tuple(step for params in recipe.steps for step in planner.steps(params))
-    first = [s.params for s in steps if isinstance(s.params, Convert) and s.edges["model"].model]
-    bounds.check(first, origin.ports)
+    reads = ((s.params, origin.ports if (e := s.edges.get("model")) and e.model else ()) for s in steps)
+    bounds.check(reads, npu=any(need.device is Device.NPU for need in spec.targets))
     return steps

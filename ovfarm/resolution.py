@@ -17,12 +17,13 @@ from ovfarm.recipes import Recipe
 def resolve(spec: JobSpec) -> Recipe:
     """Return the recipe that a job runs: the preset fitted to targets and data, the overrides set.
 
-    A recipe that was sent whole stays as it is. Raises InvalidInput with a pointer into the spec.
+    A recipe that was sent whole stays as it is, but for the bounds that an NPU needs. Raises InvalidInput
+    with a pointer into the spec.
     """
+    devices = {need.device for need in spec.targets}
     if isinstance(spec.recipe, Recipe):
-        recipe = spec.recipe
+        recipe = targets.bounded(spec.recipe, devices)
     else:
-        devices = {need.device for need in spec.targets}
         judged = spec.data.evaluation is not None
         recipe = preset(spec.recipe, devices, judged=judged, overrides=spec.overrides)
     return _overridden(recipe, spec.overrides)

@@ -20,13 +20,23 @@ def for_devices(
     ``overrides`` may ask for, is made for any device alike.
     """
     steps = (_fitted(step, set(devices), overrides or {}) for step in recipe.steps)
+    return bounded(recipe.model_copy(update={"steps": tuple(steps)}), devices)
+
+
+def bounded(recipe: Recipe, devices: Collection[Device]) -> Recipe:
+    """Return a recipe whose conversions refuse inputs without bounds, if one of the devices is an NPU.
+
+    That is no default of a preset, but what the device compiles, so it is asked of any recipe.
+    """
+    if Device.NPU not in devices:
+        return recipe
+    bound = {"require_static": True}
+    steps = (s.model_copy(update=bound) if isinstance(s, Convert) else s for s in recipe.steps)
     return recipe.model_copy(update={"steps": tuple(steps)})
 
 
 def _fitted(step: StepParams, devices: set[Device], overrides: Mapping[str, JsonValue]) -> StepParams:
     match step:
-        case Convert() if Device.NPU in devices:
-            return step.model_copy(update={"require_static": True})
         case Quantize() if devices in ({Device.GPU}, {Device.NPU}):
             if overrides.get(f"{step.name}.mode", step.mode) != "int8":
                 return step

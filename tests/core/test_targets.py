@@ -8,7 +8,7 @@ from ovfarm.errors import InvalidInput
 from ovfarm.jobs import DataRef, JobData, JobSpec, Part
 from ovfarm.plan import SourceModel, plan
 from ovfarm.presets import PRESETS
-from ovfarm.recipes import Benchmark, Compress, Convert, Quantize, Recipe, StepParams
+from ovfarm.recipes import Benchmark, Compress, Convert, Package, Quantize, Recipe, StepParams
 from ovfarm.resolution import resolve
 from ovfarm.results import Port
 
@@ -18,7 +18,7 @@ HALVES = JobData(
 )
 
 
-def asked(*targets: str, recipe: str = "int8", **fields: Any) -> JobSpec:
+def asked(*targets: str, recipe: str | Recipe = "int8", **fields: Any) -> JobSpec:
     raw = {"model": MODEL, "recipe": recipe, "data": HALVES, "targets": targets, **fields}
     return JobSpec.model_validate(raw)
 
@@ -87,9 +87,7 @@ def test_a_users_word_wins_and_a_whole_recipe_is_left_alone() -> None:
     assert one(recipe, Quantize).target_device == "cpu"
     assert one(recipe, Benchmark).hint == "latency"
     assert not one(resolve(asked("npu", overrides=overrides)), Convert).require_static
-    assert (
-        resolve(JobSpec(model=MODEL, recipe=PRESETS["int8"], targets=asked("npu").targets)) == PRESETS["int8"]
-    )
+    assert resolve(asked("gpu", recipe=PRESETS["int8"])) == PRESETS["int8"]
 
 
 @pytest.mark.parametrize(
@@ -140,3 +138,41 @@ def test_the_hint_is_what_helps() -> None:
 )
 def test_a_bound_is_a_largest_size(shape: str, *, free: bool) -> None:
     assert bounds.unbounded(shape) is free
+
+
+WHOLE = Recipe(name="mine", steps=(Convert(name="mine"), Compress(), Package()))
+
+
+def test_a_whole_recipe_is_asked_for_bounds_too() -> None:
+    """What an NPU compiles is no default of a preset."""
+    known = SourceModel(ports=(port("x", "[?,16]"),))
+    with pytest.raises(InvalidInput, match=r"this model has x \[\?,16\]") as refused:
+        plan(asked("npu", recipe=WHOLE), known)
+    assert "--set mine.shapes.x=[1,16];" in str(refused.value.hint)
+    assert plan(asked("cpu", recipe=WHOLE), known)
+    assert plan(asked("npu", recipe=WHOLE, overrides={"mine.shapes.x": ["1..8", 16]}), known)
+    assert plan(asked("npu", recipe=WHOLE, overrides={"mine.require_static": False}), known)
+    # A model that no job has read yet is left to the step.
+    assert one(resolve(asked("npu", recipe=WHOLE)), Convert).require_static
+    assert not one(resolve(asked("cpu", recipe=WHOLE)), Convert).require_static
+
+
+@pytest.mark.parametrize("ports", [(), (port("x", "[1,16]"),), (port("y", "[1,16]"),)])
+def test_a_shape_without_a_bound_is_refused_whatever_the_model(ports: tuple[Port, ...]) -> None:
+    shapes = Convert(name="mine", shapes={"x": ("?", 3, "?", "?")})
+    first = Recipe(name="mine", steps=(shapes, Package()))
+    last = Recipe(name="mine", steps=(Convert(name="first"), shapes.model_copy(update={"model": "first"})))
+    for recipe in (first, last):
+        with pytest.raises(InvalidInput, match="inputs with bounds only") as refused:
+            plan(asked("npu", recipe=recipe), SourceModel(ports=ports))
+        assert "--set mine.shapes.x=[1,3,SIZE,SIZE] with" in str(refused.value.hint)
+        assert plan(asked("cpu", recipe=recipe), SourceModel(ports=ports))
+
+
+def test_a_recipe_that_converts_nothing_is_asked_as_well() -> None:
+    recipe = Recipe(name="mine", steps=(Compress(), Benchmark(), Package()))
+    with pytest.raises(InvalidInput, match="inputs with bounds only") as refused:
+        plan(asked("npu", recipe=recipe), SourceModel(ports=(port("x", "[?,16]"),)))
+    assert str(refused.value.hint).startswith("begin the recipe with a convert step, and give --set convert.")
+    assert plan(asked("npu", recipe=recipe), SourceModel(ports=(port("x", "[..8,16]"),)))
+    assert plan(asked("gpu", recipe=recipe), SourceModel(ports=(port("x", "[?,16]"),)))
