@@ -85,7 +85,7 @@ class Convert(_Gated):
     its architecture), and whether a decoder keeps its cache inside.
     """
 
-    step_version: ClassVar[int] = 4
+    step_version: ClassVar[int] = 5
     kind: Literal[Kind.CONVERT] = Kind.CONVERT
     name: Name = "convert"
     weights: Literal["fp32", "fp16", "bf16"] = "fp32"
@@ -104,7 +104,7 @@ class Quantize(_Gated):
     left.
     """
 
-    step_version: ClassVar[int] = 4
+    step_version: ClassVar[int] = 5
     kind: Literal[Kind.QUANTIZE] = Kind.QUANTIZE
     name: Name = "quantize"
     mode: Literal["int8", "fp8_e4m3", "fp8_e5m2"] = "int8"
@@ -144,7 +144,7 @@ class Compress(_Gated):
     of the same model that has kept what it measured (``keep_statistics``): it is not measured again.
     """
 
-    step_version: ClassVar[int] = 4
+    step_version: ClassVar[int] = 5
     kind: Literal[Kind.COMPRESS] = Kind.COMPRESS
     name: Name = "compress"
     mode: CompressMode = "int8_asym"
@@ -227,7 +227,7 @@ class Choose(_Params):
     that they were compared with.
     """
 
-    step_version: ClassVar[int] = 2
+    step_version: ClassVar[int] = 3
     kind: Literal[Kind.CHOOSE] = Kind.CHOOSE
     name: Name = "choose"
     of: tuple[Name, ...] = Field(min_length=1, max_length=32)

@@ -67,13 +67,13 @@ def test_place_counts_only_where_it_changes_the_outcome() -> None:
 @pytest.mark.parametrize(
     ("params", "golden"),
     [
-        (Convert(), "f5da95f73393b71594786c587b14f127d13f2fd332ea982edb70e8c76e9f2f2f"),
-        (Quantize(), "851e6c7ed73ad987f572e0c76731613955f235b0c19c1d72e0e7cac6f401400c"),
-        (Quantize(ignored_scope=SCOPE), "877d79ed5028bd9d59a8a3e97a09979e7d6a4f2b7f9be61473645bda104bbe7d"),
-        (Compress(), "01b8f692922360abae66b32133ffc6381548625ee8885c1382f6d3d997f17a43"),
+        (Convert(), "15c8a99ee576937d78c76965a24f0eee9ec59d674776e19e7721b24d2be99b5f"),
+        (Quantize(), "35ca8accaad2eec47dfb4a9eff490d80a397e0ed4e62940d41c443ff2ac51a74"),
+        (Quantize(ignored_scope=SCOPE), "af7631c0ed22eeb25d74f7307cca38b6371f302a04065a6e1492fd38bcaa9141"),
+        (Compress(), "95ce472c3264b7ce2961d338a62fd07b12de5c5721c235855fd4f03025062781"),
         (
             Compress(mode="int4_sym", ignored_scope=SCOPE),
-            "f6af806e86d8d5e6e522ee37e2b01178fbd5bf81cc9b09ec3c308af06722493a",
+            "42ed42924cf251b7ac9dfc93aa6786ca26cf721bd967bbe8ea6b28776a72688b",
         ),
     ],
 )

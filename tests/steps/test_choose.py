@@ -21,7 +21,7 @@ from ovfarm.recipes import (
 )
 from ovfarm.results import Chosen, Gate, StepResult
 from tests.steps.conftest import Benches
-from workers.kit import gates, ir
+from workers.kit import canonical, gates
 from workers.protocol import Bench, StepFailed
 from workers.steps import choose, convert, evaluate, package, quantize
 
@@ -200,7 +200,7 @@ def test_the_chosen_model_is_copied_as_it_is(
         **{"gate-0-0": written(tmp_path, "one", first), "gate-1-0": written(tmp_path, "two", second)},
     )
     result = choose.run(Choose(of=("first", "second")), made)
-    assert result.canonical_digest == ir.canonical_digest(models[taken])
+    assert result.canonical_digest == canonical.digest(models[taken])
     for name in ("model.xml", "model.bin"):
         assert (made.outputs / name).read_bytes() == (models[taken] / name).read_bytes()
     assert result.chosen is not None

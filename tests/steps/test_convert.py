@@ -4,15 +4,13 @@ import numpy as np
 import onnx
 import openvino as ov
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from openvino import opset13 as ops
 from pydantic import ValidationError
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Convert
-from tests.steps.conftest import Benches, network
+from tests.steps.conftest import Benches
 from workers.kit import ir
 from workers.protocol import StepFailed
 from workers.steps import convert
@@ -133,31 +131,6 @@ def test_two_models_in_one_folder_are_refused(tmp_path: Path, bench: Benches) ->
     folder(tmp_path, "a.onnx", onnx_model().SerializeToString())
     given = folder(tmp_path, "b.onnx", onnx_model().SerializeToString())
     assert failure(bench, given).failure.code is FailureCode.MODEL_FORMAT_REFUSED
-
-
-def saved(folder: Path, built: ov.Model) -> str:
-    folder.mkdir(parents=True)
-    ov.save_model(built, folder / "model.xml", compress_to_fp16=False)
-    return ir.canonical_digest(folder)
-
-
-def test_the_canonical_digest_ignores_generated_names(tmp_path: Path) -> None:
-    digests = {saved(tmp_path / str(time), network()) for time in range(3)}
-    texts = {(tmp_path / str(time) / "model.xml").read_text() for time in range(3)}
-    assert len(texts) == 3, "each carries names with counters of this process"
-    assert len(digests) == 1
-
-
-@settings(max_examples=10, deadline=None)
-@given(hidden=st.integers(2, 8), seed=st.integers(0, 3))
-def test_the_canonical_digest_sees_every_weight_and_shape(
-    tmp_path_factory: pytest.TempPathFactory, hidden: int, seed: int
-) -> None:
-    base = tmp_path_factory.mktemp("ir")
-    one = saved(base / "one", network(hidden=hidden, seed=seed))
-    assert one == saved(base / "same", network(hidden=hidden, seed=seed))
-    assert one != saved(base / "seed", network(hidden=hidden, seed=seed + 1))
-    assert one != saved(base / "size", network(hidden=hidden + 1, seed=seed))
 
 
 def image_model() -> ov.Model:

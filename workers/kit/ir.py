@@ -1,16 +1,13 @@
-"""Models as files: read safely, saved as IR, counted by element type, and named by what they mean."""
+"""Models as files: read safely, saved as IR, and counted by element type."""
 
-import hashlib
 import re
 import zipfile
 from collections import Counter
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
-from ovfarm.gates import CHOSEN_FILE
 from workers.kit import complexity, graph, networks
 from workers.protocol import StepFailed, failed
 
@@ -158,46 +155,3 @@ def quantized(model: ov.Model) -> bool:
     if any(op.get_type_name() == "FakeQuantize" for op in model.get_ops()):
         return True
     return bool(LOW_BIT & element_types(model).keys())
-
-
-def canonical_digest(folder: Path) -> str:
-    """Return the sha256 of what a folder of IR means: of its one network, or of all that is in it."""
-    found = {
-        path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
-    }
-    beside = (CHOSEN_FILE, f"{networks.STATISTICS}/")
-    files = {name: path for name, path in found.items() if not name.startswith(beside)}
-    graphs = {name: path for name, path in files.items() if path.suffix == ".xml"}
-    if len(files) == 2 and len(graphs) == 1:
-        return _canonical(next(iter(graphs.values())))
-    weights = {name.removesuffix(".xml") + ".bin" for name in graphs}
-    whole = hashlib.sha256()
-    for name, path in files.items():
-        if name not in weights:
-            digest = _canonical(path) if name in graphs else hashlib.sha256(path.read_bytes()).hexdigest()
-            whole.update(f"{name}\0{digest}\n".encode())
-    return whole.hexdigest()
-
-
-def _canonical(xml: Path) -> str:
-    """Return the sha256 of what one IR means.
-
-    The ``.bin`` is the same wherever it is made, but the ``.xml`` carries names with counters of the
-    process that wrote it (``Convert_526731``). Layers are therefore named by their place; only inputs
-    and outputs keep their names, because users feed by them.
-    """
-    root = ET.parse(xml).getroot()  # noqa: S314 - written by OpenVINO a moment ago
-    with xml.with_suffix(".bin").open("rb") as weights:
-        found = hashlib.file_digest(weights, "sha256")
-    for layer in root.iter("layer"):
-        kept = {k: v for k, v in layer.attrib.items() if k != "name"}
-        if layer.get("type") == "Parameter":
-            kept["name"] = str(layer.get("name"))
-        found.update(repr(sorted(kept.items())).encode())
-        for part in (*layer.iter("data"), *layer.iter("port"), *layer.iter("dim")):
-            named = layer.get("type") == "Parameter"
-            attributes = {k: v for k, v in part.attrib.items() if named or k != "names"}
-            found.update(repr((part.tag, sorted(attributes.items()), part.text)).encode())
-    for edge in root.iter("edge"):
-        found.update(repr(sorted(edge.attrib.items())).encode())
-    return found.hexdigest()

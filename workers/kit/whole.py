@@ -8,7 +8,7 @@ from pathlib import Path
 import openvino as ov
 
 from ovfarm.results import Port, StepResult
-from workers.kit import graph, ir, networks
+from workers.kit import canonical, graph, ir, networks
 
 Change = Callable[[str, ov.Model], ov.Model]
 
@@ -24,7 +24,7 @@ class Written:
     @property
     def digest(self) -> str:
         """What the model means, by which later steps know it."""
-        return ir.canonical_digest(self.folder)
+        return canonical.digest(self.folder)
 
     def result(self) -> StepResult:
         """Return what a step says of the model that it has written."""

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from ovfarm.gates import CHOSEN_FILE
 from ovfarm.recipes import Kind, Package
 from ovfarm.results import Chosen, Measurement, Port, StepResult, Unit
-from workers.kit import ir, networks, whole
+from workers.kit import canonical, networks, whole
 from workers.kit.described import PIPELINE, described
 from workers.protocol import Bench
 
@@ -86,7 +86,7 @@ def run(params: Package, bench: Bench) -> StepResult:
     size = sum(path.stat().st_size for path in _files(bench.outputs).values())
     return StepResult(
         measurements=(Measurement(name="size", subject=params.kind, value=size, unit=Unit.BYTES),),
-        canonical_digest=ir.canonical_digest(source),
+        canonical_digest=canonical.digest(source),
         element_types=dict(sorted(about.element_types.items())),
     )
 
