@@ -3,18 +3,19 @@
 A patch is shown only when it changes something and the planner takes the job with it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 
 from pydantic import JsonValue, ValidationError
 
+from ovfarm import gates
 from ovfarm.errors import InvalidInput
 from ovfarm.failures import Failure, FailureCode
 from ovfarm.hints import HINTS, Remedy
 from ovfarm.jobs import JobSpec
 from ovfarm.patches import Patch
 from ovfarm.plan import PlannedStep, plan
-from ovfarm.recipes import Recipe
+from ovfarm.recipes import Kind, Recipe
 from ovfarm.resolution import resolve
 from ovfarm.results import Note, NoteCode
 from ovfarm.shapes import Document
@@ -22,6 +23,8 @@ from ovfarm.shapes import Document
 _MOST = 8
 _LONGEST = 4000
 _NOWHERE = object()
+# How many rows a step measures activations on.
+_ROWS = "subset_size"
 
 
 def patched(spec: JobSpec, patch: Patch) -> JobSpec:
@@ -44,11 +47,15 @@ def _within(path: str, wholes: dict[str, JsonValue]) -> bool:
 
 
 class Advice:
-    """What may help the steps of one job; ``recipe`` is the one that it runs, overrides set."""
+    """What may help the steps of one job; ``recipe`` is the one that it runs, overrides set.
 
-    def __init__(self, spec: JobSpec, recipe: Recipe) -> None:
+    ``spent`` are the steps that took all rows of their data: more of them is no advice.
+    """
+
+    def __init__(self, spec: JobSpec, recipe: Recipe, spent: Collection[str] = ()) -> None:
         self._spec = spec
         self._recipe = recipe
+        self._spent = spent
 
     @cached_property
     def _steps(self) -> dict[str, PlannedStep]:
@@ -86,17 +93,29 @@ class Advice:
         for path, value in patch.overrides.items():
             overrides |= {f"{name}.{rest}": value for name, rest in self._places(path, step)}
         if isinstance(patch, Remedy):
+            if not self._fits(patch, step):
+                return None
             overrides |= self._numbers(patch, step)
             limits |= _limits(self._spec, step, patch)
         if len(overrides) + len(limits) < len(patch.touched) - bool(patch.recipe):
             return None
         return _valid({"why": patch.why, "overrides": overrides, "recipe": patch.recipe, "limits": limits})
 
+    def _fits(self, remedy: Remedy, step: PlannedStep) -> bool:
+        """Tell whether the parameters are so that a remedy can do something."""
+        return all(
+            self._now(name, parameter) in values
+            for path, values in remedy.where.items()
+            for name, parameter in self._places(path, step)
+        )
+
     def _numbers(self, remedy: Remedy, step: PlannedStep) -> dict[str, JsonValue]:
         """Return the overrides that a remedy works out from what the job has now."""
         found: dict[str, JsonValue] = {}
         for path in (*remedy.times, *remedy.at_most):
             for name, parameter in self._places(path, step):
+                if name in self._spent and parameter == _ROWS and remedy.times.get(path, 0) > 1:
+                    continue
                 now = self._now(name, parameter)
                 most = remedy.at_most.get(path)
                 number = _times(now, remedy.times[path]) if most is None else _lowered(now, most)
@@ -115,13 +134,15 @@ class Advice:
         That is the step itself if it is of that kind, else those of that kind that it works on.
         """
         kind, _, parameter = path.partition(".")
-        mine = [step] if step.params.kind == kind else self._above(step)
+        mine = [step] if step.params.kind == kind else self._above(step, kind)
         for name in dict.fromkeys(each.params.name for each in mine if each.params.kind == kind):
             yield name, parameter
 
-    def _above(self, step: PlannedStep) -> list[PlannedStep]:
-        sources = [self._steps[edge.step] for edge in step.edges.values() if edge.step]
-        return [*sources, *(above for source in sources for above in self._above(source))]
+    def _above(self, step: PlannedStep, kind: str) -> list[PlannedStep]:
+        sources = [
+            self._steps[e.step] for role, e in step.edges.items() if e.step and _works(step, role, kind)
+        ]
+        return [*sources, *(above for source in sources for above in self._above(source, kind))]
 
     def _accepted(self, patch: Patch) -> bool:
         """Tell whether the job with the patch would be taken, and would be another job."""
@@ -133,6 +154,17 @@ class Advice:
         except (InvalidInput, ValidationError):
             return False
         return resolve(changed) != self._recipe or changed.limits != self._spec.limits
+
+
+def _works(step: PlannedStep, role: str, kind: str) -> bool:
+    """Tell whether changes of what is read under a role can help a step.
+
+    The gates that it waited for made nothing of what it reads, unless it is a choice. What it is compared
+    with counts for how models are converted: a closer reference would not be a better model.
+    """
+    if role == "reference":
+        return kind == Kind.CONVERT
+    return step.params.kind is Kind.CHOOSE or not gates.is_gate(role)
 
 
 def _running(spec: JobSpec, recipe: Recipe) -> JobSpec:
@@ -157,11 +189,11 @@ def _times(now: object, factor: float) -> int | float | None:
     return max(1, round(now * factor)) if isinstance(now, int) else now * factor
 
 
-def _lowered(now: object, most: int) -> int | None:
+def _lowered(now: object, most: float) -> int | float | None:
     """Return a bound for a number that is larger, or for what has none yet (None, 0 and -1)."""
     if now is None:
         return most
-    return most if isinstance(now, int) and not 0 < now <= most else None
+    return most if isinstance(now, int | float) and not 0 < now <= most else None
 
 
 def _limits(spec: JobSpec, step: PlannedStep, remedy: Remedy) -> dict[str, float]:

@@ -190,7 +190,7 @@ class Evaluate(_Gated):
     on the same rows, or without labels when the top class differs on at most this share of the rows.
     """
 
-    step_version: ClassVar[int] = 3
+    step_version: ClassVar[int] = 4
     kind: Literal[Kind.EVALUATE] = Kind.EVALUATE
     name: Name = "evaluate"
     reference: Name | None = None

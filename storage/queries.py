@@ -11,7 +11,7 @@ from ovfarm.errors import Conflict, NotFound
 from ovfarm.failures import Failure
 from ovfarm.jobs import ArtifactView, JobResult, JobSummary, JobView, StepOutcome, StepView
 from ovfarm.recipes import Kind
-from ovfarm.results import StepResult, stopped
+from ovfarm.results import NoteCode, StepResult, stopped
 from ovfarm.shapes import public_id
 from ovfarm.states import JOB_ENDED, JobState, StepState
 from storage.tables import Artifact, Job, Step, StepEdge
@@ -101,7 +101,7 @@ def result(session: Session, team: UUID, job_id: UUID) -> JobResult:
         )
     )
     models = _models(session, job_id)
-    advice = Advice(row.spec, row.recipe)
+    advice = Advice(row.spec, row.recipe, [step.name for step, _ in steps if _spent(step)])
     packages = [step.artifact_id for step, _ in steps if step.kind is Kind.PACKAGE and not _stopped(step)]
     return JobResult(
         id=row.id,
@@ -113,6 +113,12 @@ def result(session: Session, team: UUID, job_id: UUID) -> JobResult:
 
 def _stopped(step: Step) -> bool:
     return step.result is not None and stopped(step.result.notes)
+
+
+def _spent(step: Step) -> bool:
+    """Tell whether a step took all rows of its calibration data: it says so where they are few."""
+    codes = {note.code for note in step.result.notes} if step.result else set()
+    return NoteCode.LITTLE_CALIBRATION_DATA in codes
 
 
 def _models(session: Session, job_id: UUID) -> dict[UUID, str]:

@@ -14,7 +14,7 @@ GATES: dict[C | N, Hint] = {
         topic=Topic.ACCURACY,
         means="The drop is more than max_drop, so what comes after this gate is not done.",
         words="set a larger max_drop if the drop is bearable, or keep more in floating point",
-        patches=(_TWICE, *CLOSER),
+        patches=CLOSER,
     ),
     N.NOT_REACHED: Hint(
         topic=Topic.OPERATION,

@@ -26,11 +26,12 @@ class Remedy(Patch):
     """A patch as the table has it: heads are step kinds, and numbers may depend on what the job has now.
 
     ``times`` multiplies (``KIND.PARAMETER`` or ``limits.NAME``); ``at_most`` lowers
-    what is larger, or not set.
+    what is larger, or not set. It is shown only ``where`` each of these parameters has one of the values.
     """
 
     times: dict[str, float] = {}
-    at_most: dict[str, int] = {}
+    at_most: dict[str, int | float] = {}
+    where: dict[str, tuple[bool | None, ...]] = {}
 
     @property
     def touched(self) -> frozenset[str]:

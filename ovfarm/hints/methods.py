@@ -28,7 +28,7 @@ METHODS: dict[C | N, Hint] = {
                 overrides={"compress.group_size_fallback": "ignore"},
             ),
             Remedy(why="one group a channel", overrides={"compress.group_size": -1}),
-            Remedy(why="INT8 in place of INT4: larger, and no groups", recipe="int8-weights"),
+            Remedy(why="all weights in INT8: larger, and no groups", recipe="int8-weights"),
         ),
     ),
     C.IGNORED_SCOPE: Hint(

@@ -4,36 +4,37 @@ from ovfarm.failures import FailureCode as C
 from ovfarm.hints.hint import Hint, Remedy, Topic
 from ovfarm.results import NoteCode as N
 
-_CONTROL = Remedy(
-    why="give layers back to floating point until accuracy drops by no more than 0.01",
-    overrides={"quantize.accuracy": {"max_drop": 0.01}},
-)
 # What brings a model closer to the one it was made from.
 CLOSER = (
-    _CONTROL,
     Remedy(why="more calibration data, if there are so many rows", times={"quantize.subset_size": 3}),
     Remedy(why="asymmetric activations", overrides={"quantize.preset": "mixed"}),
     Remedy(
         why="bias correction layer by layer: slower to make, and closer",
         overrides={"quantize.fast_bias_correction": False},
     ),
-    Remedy(why="INT8 for a fifth of the layers, those that lose most", overrides={"compress.ratio": 0.8}),
+    Remedy(why="8 bits for a fifth of the layers, those that lose most", at_most={"compress.ratio": 0.8}),
     Remedy(why="smaller groups", at_most={"compress.group_size": 64}),
     Remedy(
-        why="what is left out of INT4 stays in floating point: larger, and exact",
+        why="the layers that would keep 8 bits stay in floating point: larger, and exact",
         overrides={"compress.backup_mode": "none"},
+        where={"compress.all_layers": (None, False)},
     ),
     Remedy(why="scales that fit the activations", overrides={"compress.scale_estimation": True}),
-    Remedy(why="INT8 in place of INT4, for the weights alone", recipe="int8-weights"),
+    Remedy(why="the weights alone, in INT8", recipe="int8-weights"),
 )
-_ALL_LAYERS = Remedy(why="embeddings and the last layer as well", overrides={"compress.all_layers": True})
+# It needs labels, so it is offered where they were seen.
+_CONTROL = Remedy(
+    why="give layers back to floating point until accuracy drops by no more than 0.01",
+    overrides={"quantize.accuracy": {"max_drop": 0.01}},
+    where={"quantize.accuracy": (None,)},
+)
 
 NOTES: dict[C | N, Hint] = {
     N.ACCURACY_LOST: Hint(
         topic=Topic.ACCURACY,
         means="The model is right less often than its reference, on the same labelled rows.",
         words="keep more in floating point, calibrate on more data, or let accuracy control decide",
-        patches=CLOSER,
+        patches=(_CONTROL, *CLOSER),
     ),
     N.OUTPUTS_DIFFER: Hint(
         topic=Topic.ACCURACY,
@@ -45,10 +46,7 @@ NOTES: dict[C | N, Hint] = {
         topic=Topic.DATA,
         means="There were few rows to calibrate on.",
         words="give some hundreds of real samples; 300 are customary",
-        patches=(
-            Remedy(why="use more of the rows, if there are more", times={"quantize.subset_size": 3}),
-            Remedy(why="INT8 for the weights alone, which needs no data", recipe="int8-weights"),
-        ),
+        patches=(Remedy(why="INT8 for the weights alone, which needs no data", recipe="int8-weights"),),
     ),
     N.TRANSFORMER: Hint(
         topic=Topic.ACCURACY,
@@ -80,16 +78,16 @@ NOTES: dict[C | N, Hint] = {
     N.WEIGHTS_MIXED: Hint(
         topic=Topic.ACCURACY,
         means="Some of the weights are not in the type that was asked for; the message has the shares.",
-        words="NNCF keeps convolutions, embeddings and the last matrix product in backup_mode; all_layers "
-        "takes all but the convolutions, group_size_fallback decides about groups that do not fit",
-        patches=(_ALL_LAYERS,),
+        words="NNCF keeps convolutions, embeddings and the last matrix product in backup_mode, and of the "
+        "others what ratio leaves; all_layers takes all but the convolutions, group_size_fallback decides "
+        "about groups that do not fit",
     ),
     N.WEIGHTS_NOT_AS_ASKED: Hint(
         topic=Topic.ACCURACY,
         means="None of the weights is in the type that was asked for: what is compressed is in 8 bits.",
-        words="NNCF keeps convolutions, embeddings and the last matrix product in 8 bits; take all layers, "
-        "or quantize the activations too (recipe int8): that is as small, and faster",
-        patches=(_ALL_LAYERS, Remedy(why="call it what it is", recipe="int8-weights")),
+        words="NNCF keeps convolutions, embeddings and the last matrix product in 8 bits, the last two "
+        "unless all_layers is set; quantize the activations too (recipe int8): that is as small, and faster",
+        patches=(Remedy(why="call it what it is", recipe="int8-weights"),),
     ),
     N.REDUCED_PRECISION: Hint(
         topic=Topic.PERFORMANCE,

@@ -174,25 +174,6 @@ def test_patches_name_the_step_and_not_its_kind() -> None:
     assert {"compress.preset": "mixed"} in [patch.overrides for patch in dropped]
 
 
-def test_a_judge_points_at_what_made_the_model() -> None:
-    spec = JobSpec(model=MODEL, recipe=ODD_NAMES, data=HALVES)
-    first, second = (shown(spec, NoteCode.ACCURACY_LOST, step) for step in ("first", "second"))
-    heads = [
-        {path.partition(".")[0] for patch in side for path in patch.overrides} for side in (first, second)
-    ]
-    assert heads == [{"small"}, {"compress"}]
-
-
-def test_a_gate_is_widened_by_its_own_name() -> None:
-    spec = JobSpec(model=MODEL, recipe="ladder", data=HALVES)
-    (first, *_) = shown(spec, NoteCode.GATE_FAILED, "evaluate-int8")
-    assert first.overrides == {"evaluate-int8.max_drop": 0.02}
-    (all_of_them, *_) = shown(spec, NoteCode.NOTHING_PASSED, "choose")
-    assert set(all_of_them.overrides) == {
-        f"evaluate-{rung}.max_drop" for rung in ("fp16", "int8", "int8-accurate", "int4")
-    }
-
-
 def test_own_patches_come_first_and_their_words_win() -> None:
     spec = JobSpec(model=MODEL, recipe="int4")
     own = Patch(why="it divides them all", overrides={"compress.group_size": 8})

@@ -14,7 +14,7 @@ from ovfarm.jobs import DataRef, JobData, JobSpec
 from ovfarm.plan import Edge, PlannedStep, plan
 from ovfarm.recipes import Benchmark, StepParams
 from ovfarm.resolution import resolve
-from ovfarm.results import Note, StepResult
+from ovfarm.results import Note, NoteCode, StepResult
 from workers.protocol import Bench, StepFailed
 
 MODEL, CALIBRATION, EVALUATION = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -67,7 +67,9 @@ class Given:
         """Run a job that succeeds; returns its notes by code, as a user sees them."""
         ended = self.run(spec)
         assert not isinstance(ended, Failure), ended
-        advice = Advice(spec, resolve(spec))
+        few = {note.code: name for name, result in ended.items() for note in result.notes}
+        spent = [name for code, name in few.items() if code is NoteCode.LITTLE_CALIBRATION_DATA]
+        advice = Advice(spec, resolve(spec), spent)
         return {
             note.code: advice.on_note(note, step) for step, result in ended.items() for note in result.notes
         }

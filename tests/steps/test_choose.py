@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from ovfarm.failures import FailureCode
 from ovfarm.gates import CHOSEN_FILE, FAILED, GATE_FILE, PASSED
@@ -80,6 +81,32 @@ def test_a_drop_of_exactly_the_bound_passes(model: Path, poor: Path, rows: Path,
     again = bench(model=poor, reference=model, evaluation=rows)
     evaluate.run(Evaluate(max_drop=exact), again)
     assert left(again).passed
+
+
+def test_a_gate_that_failed_offers_the_drop_that_it_measured(
+    model: Path, poor: Path, rows: Path, bench: Benches
+) -> None:
+    made = bench(model=poor, reference=model, evaluation=rows)
+    note = evaluate.run(Evaluate(max_drop=0.1), made).notes[-1]
+    (patch,) = note.patches
+    enough = TypeAdapter(float).validate_python(patch.overrides["evaluate.max_drop"])
+    assert 0 <= enough - (left(made).value or 0) < 0.0001
+    again = bench(model=poor, reference=model, evaluation=rows)
+    result = evaluate.run(Evaluate(max_drop=enough), again)
+    assert codes(result)[-1] == "gate_passed"
+    assert result.notes[-1].patches == ()
+
+
+@pytest.mark.parametrize(
+    ("drop", "enough"),
+    [(0.2, 0.2), (0.1 + 0.2, 0.3), (0.12341, 0.1235), (0.99999, 1.0), (1.0, None)],
+)
+def test_a_bound_is_rounded_up_and_all_is_no_bound(drop: float, enough: float | None, tmp_path: Path) -> None:
+    gate = Gate(passed=False, metric="agreement", value=drop, bound=0.1, words="too far")
+    found = [
+        patch.overrides["evaluate.max_drop"] for patch in gates.leave(gate, (), (), tmp_path).notes[0].patches
+    ]
+    assert found == ([] if enough is None else [enough])
 
 
 def test_a_better_model_than_its_reference_has_dropped_less_than_nothing(

@@ -70,6 +70,8 @@ def test_few_rows_to_calibrate_on_are_counted(tmp_path: Path) -> None:
     spec = given.spec([CONVERT, {"kind": "quantize"}])
     note = given.notes(spec)[NoteCode.LITTLE_CALIBRATION_DATA]
     assert "calibrated on 20 rows" in note.message
+    # All rows that there are were taken, so that more of them are no advice.
+    assert [patch.recipe for patch in note.patches] == ["int8-weights"]
     without = patched(spec, touching(note, "recipe"))
     assert NoteCode.LITTLE_CALIBRATION_DATA not in given.notes(without)
 

@@ -7,11 +7,13 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
+from ovfarm.advice import patched
 from ovfarm.failures import FailureCode
 from ovfarm.recipes import Choose, Compress, Convert, IgnoredScope
 from ovfarm.results import Gate, Note, NoteCode, StepResult
 from tests.steps.conftest import Benches, network
-from tests.steps.makers import linear, saved, wired
+from tests.steps.makers import dataset, linear, saved, wired
+from tests.steps.runs import Given
 from workers.kit import gates, ir, weights
 from workers.protocol import StepFailed
 from workers.steps import choose, compress, convert
@@ -64,12 +66,85 @@ def test_the_shares_of_each_type_are_told(tmp_path: Path, bench: Benches) -> Non
     asked = {"mode": "int4_sym", "group_size": 32}
     last = compress.run(Compress.model_validate(asked), bench(model=model))
     assert named(last)[NoteCode.WEIGHTS_MIXED].message == (
-        "of 16384 weights 12288 (75.0%) are in int4_sym as asked, 4096 (25.0%) are in u8"
+        "of 16384 weights 12288 (75.0%) are in int4_sym as asked, 4096 (25.0%) are in u8; "
+        "the others are those of the last matrix product (4096)"
     )
     floating = compress.run(Compress.model_validate({**asked, "backup_mode": "none"}), bench(model=model))
     assert "4096 (25.0%) are in f32 (floating point)" in named(floating)[NoteCode.WEIGHTS_MIXED].message
     whole = compress.run(Compress.model_validate({**asked, "all_layers": True}), bench(model=model))
     assert whole.notes == ()
+
+
+def sentence() -> ov.Model:
+    """Return an embedding, four layers, and a last one."""
+    dice = np.random.default_rng(0)
+    x = ops.parameter([-1, 4], ov.Type.i64, name="x")
+    table = ops.constant(dice.normal(size=(100, 64)).astype(np.float32))
+    y: ov.Node = ops.gather(table, x, ops.constant(0))
+    for _ in range(5):
+        y = ops.matmul(y, ops.constant(dice.normal(size=(64, 64)).astype(np.float32)), False, False)
+    return ov.Model([ops.result(y)], [x], "sentence")
+
+
+def small_share(note: Note | None) -> float:
+    return float(note.message.partition("(")[2].partition("%")[0]) if note else 100.0
+
+
+@pytest.mark.parametrize("metric", [None, "weight_quantization_error"])
+def test_what_ratio_keeps_is_said_and_offered(metric: str | None, tmp_path: Path) -> None:
+    given = Given(tmp_path, saved(tmp_path / "m", sentence()))
+    step = {"kind": "compress", "mode": "int4_asym", "group_size": 32, "ratio": 0.5}
+    spec = given.spec([{"kind": "convert"}, {**step, "name": "small", "sensitivity_metric": metric}])
+    before = given.notes(spec)[NoteCode.WEIGHTS_MIXED]
+    for words in (
+        "embeddings (6400)",
+        "the last matrix product (4096)",
+        "matrix products, by ratio 0.5 (12288)",
+    ):
+        assert words in before.message
+    by_ratio, whole = before.patches
+    assert by_ratio.overrides["small.ratio"] == 1.0
+    assert whole.overrides["small.all_layers"] is True
+    after = [given.notes(patched(spec, patch)).get(NoteCode.WEIGHTS_MIXED) for patch in before.patches]
+    assert [small_share(note) for note in (before, *after)] == [15.2, 61.0, 100.0]
+
+
+def test_all_layers_are_offered_where_they_help_alone(tmp_path: Path) -> None:
+    given = Given(tmp_path, saved(tmp_path / "m", sentence()))
+    step = {"kind": "compress", "mode": "int4_asym", "group_size": 32}
+    (patch,) = given.notes(given.spec([step]))[NoteCode.WEIGHTS_MIXED].patches
+    assert patch.overrides == {"compress.all_layers": True}
+    halved = given.notes(given.spec([{**step, "ratio": 0.5, "all_layers": True}]))
+    assert [patch.overrides for patch in halved[NoteCode.WEIGHTS_MIXED].patches] == [{"compress.ratio": 1.0}]
+
+
+@pytest.mark.parametrize("asked", [{}, {"ratio": 0.8}, {"all_layers": True}])
+def test_convolutions_are_offered_no_option_that_leaves_them_as_they_are(
+    asked: dict[str, object], tmp_path: Path
+) -> None:
+    given = Given(tmp_path, saved(tmp_path / "m", picture()))
+    step = {"kind": "compress", "mode": "int4_asym", **asked}
+    note = given.notes(given.spec([{"kind": "convert"}, step]))[NoteCode.WEIGHTS_NOT_AS_ASKED]
+    assert "the others are those of convolutions (1152)" in note.message
+    assert [patch.recipe for patch in note.patches] == ["int8-weights"]
+
+
+@pytest.mark.parametrize("small_adapters", [True, False])
+def test_adapters_are_no_weights_of_the_model(
+    tmp_path: Path, bench: Benches, *, small_adapters: bool
+) -> None:
+    model = saved(tmp_path / "m", layers("a", "b", "c", "d"))
+    rows = dataset(tmp_path / "d", x=np.random.default_rng(1).normal(size=(8, 64)).astype(np.float32))
+    asked = Compress.model_validate(
+        {
+            "mode": "int4_sym", "group_size": 32, "lora_correction": True, "subset_size": 8,
+            "advanced": {"lora_correction_params": {"use_int8_adapters": small_adapters}},
+        }
+    )  # fmt: skip
+    result = compress.run(asked, bench(model=model, calibration=rows))
+    assert named(result)[NoteCode.WEIGHTS_MIXED].message.startswith(
+        "of 16384 weights 12288 (75.0%) are in int4_sym as asked, 4096 (25.0%) are in u8;"
+    )
 
 
 def test_groups_that_do_not_fit_stay_in_floating_point_if_they_are_ignored(
@@ -154,7 +229,8 @@ def test_what_is_ignored_stays_in_each_of_several_networks(package: Path, bench:
         assert weights.counted(model) == {kind: 4096, "f32": 4096}
     assert named(result)[NoteCode.WEIGHTS_MIXED].message == (
         "of 16384 weights 4096 (25.0%) are in int4_sym as asked, "
-        "8192 (50.0%) are in f32 (floating point), 4096 (25.0%) are in u8"
+        "8192 (50.0%) are in f32 (floating point), 4096 (25.0%) are in u8; the others are those of "
+        "networks that are kept in 8 bits (8192), the last matrix product (4096)"
     )
 
 

@@ -1,5 +1,6 @@
 """The one place where gates stop a step: looked at in the child, before the step does anything."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from pydantic import ValidationError
 
 from ovfarm import gates
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.patches import Patch
 from ovfarm.recipes import Kind, StepParams
 from ovfarm.results import Gate, Measurement, Note, NoteCode, StepResult
 from workers.protocol import Bench, failed
@@ -38,9 +40,18 @@ def leave(gate: Gate, found: Iterable[Measurement], notes: Iterable[Note], outpu
     code = NoteCode.GATE_PASSED if gate.passed else NoteCode.GATE_FAILED
     return StepResult(
         measurements=tuple(found),
-        notes=(*notes, Note(code=code, message=gate.words)),
+        notes=(*notes, Note(code=code, message=gate.words, patches=_wide_enough(gate))),
         canonical_digest=gates.digest(gate),
     )
+
+
+def _wide_enough(gate: Gate) -> tuple[Patch, ...]:
+    """Return the bound with which a gate would have passed; none where all was lost."""
+    if not gate.failed or gate.value is None or not gate.value < 1:
+        return ()
+    # Rounded up to four digits, and not by what a sum of fractions is too large.
+    enough = math.ceil(gate.value * 10_000 - 1e-6) / 10_000
+    return (Patch(why="allow what was lost just now", overrides={"evaluate.max_drop": enough}),)
 
 
 def read(folder: Path) -> Gate:

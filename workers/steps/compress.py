@@ -54,7 +54,7 @@ def run(params: Compress, bench: Bench) -> StepResult:
             "or all are ignored",
             hint="look at ignored_scope and all_layers",
         )
-    mixed = weights.told(work.counts, passes[0].params.mode)
+    mixed = weights.told(work.counts, passes[0].params)
     notes = (*notes, *work.notes, *((mixed,) if mixed else ()))
     return written.result().model_copy(update={"notes": notes})
 
@@ -74,7 +74,7 @@ class _Work:
         self.total = max(total, 1)
         self.done = 0
         self.notes: list[Note] = []
-        self.counts: Counter[str] = Counter()
+        self.counts: weights.Placed = Counter()
         self.unseen = ignoring.Unseen(params.ignored_scope)
 
     def change(self, name: str, model: ov.Model) -> ov.Model:
@@ -88,10 +88,18 @@ class _Work:
                 "the model's weights are compressed or quantized already",
                 hint="start from the floating-point model, or leave the compress step out",
             )
-        for one in self._for(name):
+        passes = self._for(name)
+        for one in passes:
             model = self._passed(model, self._ignoring(one, name, model))
-        self.counts += weights.counted(model)
+        self.counts += self._placed(model, apart=passes is not self.passes)
         return model
+
+    def _placed(self, model: ov.Model, *, apart: bool) -> weights.Placed:
+        """Return where the weights of a network are; of one that is kept in 8 bits they are in one place."""
+        if not apart:
+            return weights.placed(model, adapted=self.params.lora_correction)
+        kinds = weights.counted(model)
+        return Counter({(weights.Place.ELSEWHERE, kind): count for kind, count in kinds.items()})
 
     def _passed(self, model: ov.Model, params: Compress) -> ov.Model:
         try:
