@@ -160,7 +160,7 @@ def _by_kind(counts: Placed) -> Counter[str]:
 
 def mostly(model: ov.Model) -> str | None:
     """Return the element type that most of the weights are in, or None for a model without any."""
-    kinds = _by_kind(counted(model))
+    kinds = counted(model)
     return max(kinds, key=kinds.__getitem__) if kinds else None
 
 
