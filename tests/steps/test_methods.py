@@ -15,7 +15,8 @@ from ovfarm.failures import FailureCode
 from ovfarm.recipes import Compress, CompressMode, Convert, Package, Quantize, Recipe
 from ovfarm.tuning import AccuracyControl, AdvancedQuantization, SmoothQuant
 from tests.steps.conftest import Benches, network
-from workers.kit import graph, ir, options
+from workers.kit import ir, options
+from workers.kit.attention import attention_layers
 from workers.protocol import StepFailed
 from workers.steps import compress, package, quantize
 
@@ -153,8 +154,8 @@ def test_fp8_is_a_mode_of_quantization(mode: str, model: Path, rows: Path, bench
 
 
 def test_attention_is_seen_and_said(attentive: tuple[Path, Path], bench: Benches) -> None:
-    assert graph.attention_layers(attention()) == 1
-    assert graph.attention_layers(network()) == 0
+    assert attention_layers(attention()) == 1
+    assert attention_layers(network()) == 0
     model, rows = attentive
     seen = quantize.run(Quantize(subset_size=16), bench(model=model, calibration=rows))
     assert "transformer" in {note.code for note in seen.notes}

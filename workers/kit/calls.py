@@ -11,6 +11,7 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.patches import Patch
 from ovfarm.recipes import Compress, IgnoredScope, Quantize
 from workers.kit import graph
+from workers.kit.attention import attention_layers
 from workers.kit.contiguous import contiguous_constants
 from workers.protocol import StepFailed, failed
 
@@ -36,7 +37,7 @@ def preset(params: Quantize) -> nncf.QuantizationPreset | None:
 
 def model_type(params: Quantize, model: ov.Model) -> nncf.ModelType | None:
     """Return NNCF's model type: as asked, or found out by looking for attention."""
-    found = params.model_type == "auto" and graph.attention_layers(model)
+    found = params.model_type == "auto" and attention_layers(model)
     return nncf.ModelType.TRANSFORMER if found or params.model_type == "transformer" else None
 
 

@@ -102,19 +102,6 @@ def check_finite(values: NDArray[Any], port: ov.Output) -> None:
         )
 
 
-def attention_layers(model: ov.Model) -> int:
-    """Return how many layers compute attention: a softmax whose result is multiplied with values."""
-    count = 0
-    for op in model.get_ops():
-        kind = op.get_type_name()
-        if kind in {"ScaledDotProductAttention", "PagedAttentionExtension"}:
-            count += 1
-        elif kind in {"Softmax", "SoftMax"}:
-            users = (target.get_node().get_type_name() for target in op.output(0).get_target_inputs())
-            count += "MatMul" in users
-    return count
-
-
 @contextmanager
 def inferring(patches: tuple[Patch, ...] = ()) -> Iterator[None]:
     """Turn what OpenVINO says of a model that cannot compute on its rows into the user's failure."""

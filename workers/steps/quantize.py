@@ -7,6 +7,7 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Quantize
 from ovfarm.results import Gate, Measurement, Note, NoteCode, StepResult, Unit
 from workers.kit import calibration, calls, controlled, data, gates, graph, ir, networks, options, whole
+from workers.kit.attention import attention_layers
 from workers.protocol import READING, Bench, failed
 
 _FEW_ROWS = 100
@@ -96,7 +97,7 @@ def _notes(params: Quantize, model: ov.Model, samples: data.Samples) -> tuple[No
     if len(samples) < min(params.subset_size, _FEW_ROWS):
         words = f"calibrated on {len(samples)} rows; 300 are customary, and fewer may cost accuracy"
         notes.append(Note(code=NoteCode.LITTLE_CALIBRATION_DATA, message=words))
-    attention = graph.attention_layers(model)
+    attention = attention_layers(model)
     if attention and params.model_type == "auto":
         words = f"{attention} attention layers were found, so model_type is transformer"
         notes.append(Note(code=NoteCode.TRANSFORMER, message=words))
