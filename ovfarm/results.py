@@ -80,6 +80,7 @@ class NoteCode(StrEnum):
     TRANSFORMER_NOT_TOLD = "transformer_not_told"
     RANDOM_DATA = "random_data"
     NARROW_WEIGHTS = "narrow_weights"
+    WIDE_WEIGHTS = "wide_weights"
     WEIGHTS_MIXED = "weights_mixed"
     WEIGHTS_NOT_AS_ASKED = "weights_not_as_asked"
     REDUCED_PRECISION = "reduced_precision"

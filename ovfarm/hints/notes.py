@@ -75,6 +75,11 @@ NOTES: dict[C | N, Hint] = {
         words="export it in FP32 for an FP32 reference, or for the other 16-bit type; "
         "a conversion invents no precision",
     ),
+    N.WIDE_WEIGHTS: Hint(
+        topic=Topic.CONVERSION,
+        means="Some of the weights stay wider than was asked for: FP16 does not hold them, or they are f64.",
+        words="values beyond 65504 fit bf16; cast weights in double precision where the model is exported",
+    ),
     N.WEIGHTS_MIXED: Hint(
         topic=Topic.ACCURACY,
         means="Some of the weights are not in the type that was asked for; the message has the shares.",

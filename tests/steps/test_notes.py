@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
+from openvino import opset13 as ops
 
 from ovfarm.advice import patched
 from ovfarm.hints import HINTS
@@ -87,6 +88,22 @@ def test_a_precision_that_was_not_asked_for_is_said(tmp_path: Path) -> None:
     if default != "f16":
         told = halved[NoteCode.REDUCED_PRECISION].message
         assert told == f"the weights are FP16, and this device computes in {default}"
+
+
+def vast(x: ov.Node) -> ov.Node:
+    weights = np.full((16, 4), 1e6, np.float32)
+    return ops.matmul(x, ops.constant(weights), transpose_a=False, transpose_b=False)
+
+
+def test_weights_that_do_not_fit_the_type_asked_for_are_said(tmp_path: Path) -> None:
+    given = Given(tmp_path, saved(tmp_path / "m", wired(vast)))
+    spec = given.spec([{**CONVERT, "weights": "fp16"}])
+    note = given.notes(spec)[NoteCode.WIDE_WEIGHTS]
+    assert note.message == "NOT ALL WEIGHTS ARE IN fp16, as was asked: of 64 weights 64 are in f32"
+    after = given.notes(patched(spec, touching(note, "convert.weights")))
+    assert NoteCode.WIDE_WEIGHTS not in after
+    fitting = user(tmp_path / "fitting")
+    assert NoteCode.WIDE_WEIGHTS not in fitting.notes(fitting.spec([{**CONVERT, "weights": "fp16"}]))
 
 
 def test_scales_in_half_precision_are_no_halved_weights(tmp_path: Path) -> None:

@@ -1,18 +1,23 @@
 """Reads a model and writes it as OpenVINO IR."""
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import openvino as ov
 
 from ovfarm import bounds
 from ovfarm.failures import FailureClass, FailureCode
+from ovfarm.patches import Patch
 from ovfarm.recipes import Convert
 from ovfarm.results import Measurement, Note, NoteCode, Port, StepResult, Unit
 from workers.kit import graph, halves, ir, networks, programs, shaping, whole
 from workers.protocol import READING, Bench, StepFailed, failed
 
 _WRITTEN = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+_FLOATING = frozenset({"f64", "f32", "f16", "bf16"})
+# OpenVINO keeps masks and the like in FP32.
+_ALWAYS_WIDE = 0.01
 _TEXT = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "vocab.json")
 
 
@@ -129,6 +134,23 @@ def _without_bounds(params: Convert, found: list[Port]) -> StepFailed:
 
 
 def _notes(params: Convert, types: dict[str, int]) -> tuple[Note, ...]:
+    return (*_narrow(params, types), *_wide(params, types))
+
+
+def _wide(params: Convert, types: dict[str, int]) -> Iterator[Note]:
+    """Yield which weights stay wider than was asked, but for the few constants that always do."""
+    wider = {"f64"} if params.weights == "fp32" else {"f64", "f32"}
+    kept = {name: count for name, count in types.items() if name in wider}
+    total = sum(count for name, count in types.items() if name in _FLOATING)
+    if sum(kept.values()) > _ALWAYS_WIDE * total:
+        listed = ", ".join(f"{count} are in {name}" for name, count in kept.items())
+        words = f"NOT ALL WEIGHTS ARE IN {params.weights}, as was asked: of {total} weights {listed}"
+        patch = Patch(why="bf16 has the range of FP32", overrides={"convert.weights": "bf16"})
+        patches = (patch,) if params.weights == "fp16" and "f32" in kept else ()
+        yield Note(code=NoteCode.WIDE_WEIGHTS, message=words, patches=patches)
+
+
+def _narrow(params: Convert, types: dict[str, int]) -> tuple[Note, ...]:
     """Say which weights came as narrow as was asked, or narrower: those are written as they are."""
     narrow = {"f16", "bf16", *ir.LOW_BIT} - {_WRITTEN[params.weights]}
     kept = {name: count for name, count in types.items() if name in narrow}
