@@ -190,7 +190,10 @@ def test_images_of_any_size_are_resized(image: Path, bench: Benches) -> None:
         ({"shapes": {"z": (1, 16)}}, "no input 'z'; it has: 'x'"),
         ({"shapes": {"x": (4, 15)}}, "cannot take these shapes: x [4,15]"),
         ({"preprocessing": {"z": {"mean": (1,)}}}, "no input 'z'"),
-        ({"preprocessing": {"x": {"layout": "NCHW", "mean": (1, 2, 3)}}}, "does not fit"),
+        (
+            {"preprocessing": {"x": {"layout": "NCHW", "model_layout": "NCHW", "mean": (1, 2, 3)}}},
+            "does not fit",
+        ),
     ],
 )
 def test_what_does_not_fit_the_model_is_refused(
@@ -206,10 +209,10 @@ def test_what_does_not_fit_the_model_is_refused(
     ("asked", "words"),
     [
         ({"shapes": {"x": ("8..1",)}}, "from the smaller to the larger"),
-        ({"shapes": {"x": (-1,)}}, "greater than or equal to 0"),
+        ({"shapes": {"x": (-1,)}}, "greater than or equal to 1"),
         ({"preprocessing": {"x": {"mean": (1, 2, 3)}}}, "needs a layout with C"),
-        ({"preprocessing": {"x": {"resize": "linear", "layout": "NC"}}}, "H and W"),
-        ({"preprocessing": {"x": {"scale": (0,)}}}, "greater than 0"),
+        ({"preprocessing": {"x": {"resize": "linear", "layout": "NC", "model_layout": "NC"}}}, "H and W"),
+        ({"preprocessing": {"x": {"scale": (0,)}}}, "greater than or equal to 0.0"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_job(asked: dict[str, object], words: str) -> None:

@@ -71,10 +71,11 @@ def preprocess(model: ov.Model, asked: Mapping[str, Preprocess]) -> ov.Model:
     """Return a model that takes the data as it is; raises StepFailed for steps that do not fit together."""
     if not asked:
         return model
+    ports = {_port(model, name).get_any_name(): steps for name, steps in asked.items()}
     builder = PrePostProcessor(model)
-    for name, steps in asked.items():
-        _embed(builder, _port(model, name).get_any_name(), steps)
     try:
+        for name, steps in ports.items():
+            _embed(builder, name, steps)
         return builder.build()
     except RuntimeError as refused:
         raise _refused("this pre-processing does not fit the model's inputs", str(refused)) from refused
