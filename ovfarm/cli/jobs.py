@@ -59,13 +59,15 @@ def show(job: str, *, common: Common = COMMON) -> None:
         put(view.model_dump_json())
         return
     console = Console()
-    console.print(f"{public_id('job', view.id)}  {view.state}  {view.reason or ''}", highlight=False)
+    console.print(
+        f"{public_id('job', view.id)}  {view.state}  {view.reason or ''}", highlight=False, markup=False
+    )
     rows = [
         (s.name, s.state.value, "cached" if s.cached else (s.node_name or ""), _why(s.reason, s.failure))
         for s in view.steps
     ]
     tables.listing(("step", "state", "node", ""), rows, console)
-    if view.ended and view.state is JobState.SUCCEEDED:
+    if view.ended:
         result = client.result(view.id)
         tables.show(result, console)
         tell_notes(result)

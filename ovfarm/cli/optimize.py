@@ -88,7 +88,7 @@ def finish(client: Client, view: JobView, *, json: bool, download: Path | None =
     result = client.result(view.id)
     if json:
         put(result.model_dump_json())
-    elif view.state is JobState.SUCCEEDED:
+    else:
         tables.show(result, Console())
         tell_notes(result)
     if view.failure:

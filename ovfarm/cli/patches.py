@@ -13,6 +13,9 @@ from ovfarm.jobs import JobResult
 from ovfarm.patches import Patch
 from ovfarm.shapes import public_id, shown
 
+# The tool's own words are shown up to here; a message that has so many of them has them all.
+_LONGEST, _TOLD = 300, 100
+
 
 def command(job: UUID, patch: Patch) -> str:
     """Return the line that runs a job again with a patch; every word of it is quoted for a shell."""
@@ -50,9 +53,19 @@ def settings(given: tuple[str, ...], option: str = "--set") -> dict[str, JsonVal
 def tell_failure(job: UUID, failure: Failure) -> None:
     """Say what went wrong, what to do, and each change that may help."""
     say(f"✗ {shown(failure.message)}")
+    if words := _said(failure):
+        say(f"  it was said: {words}")
     if failure.hint:
         say(f"  {shown(failure.hint)}")
     _tell(job, failure.patches)
+
+
+def _said(failure: Failure) -> str:
+    """Return the last words of the tool that refused, unless the message has them already."""
+    lines = [" ".join(line.split()) for line in (failure.evidence or "").splitlines()]
+    last = next((line for line in reversed(lines) if any(letter.isalpha() for letter in line)), "")
+    known = last[:_TOLD] in failure.message
+    return "" if known else shown(last if len(last) <= _LONGEST else f"{last[:_LONGEST]} …")
 
 
 def tell_notes(result: JobResult) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -155,6 +156,36 @@ def test_waiting_may_time_out_and_a_failed_job_fails(cli: Cli, files: Path, tmp_
     failing.write_text("steps:\n  - kind: probe\n    action: fail\n")
     done = cli("optimize", str(files / "small.xml"), "--recipe", str(failing), code=Exit.FAILED)
     assert "told to fail" in done.stderr
+
+
+def test_a_failed_job_shows_what_was_measured(cli: Cli, files: Path, tmp_path: Path) -> None:
+    """Labels that misfit end the evaluation; the benchmark has its numbers all the same."""
+    with np.load(files / "rows.npz") as rows:
+        np.savez(tmp_path / "misfit.npz", x=rows["x"], labels=rows["labels"] + 4)
+    data = ["--data", str(tmp_path / "misfit.npz"), "--set", "benchmark.time_budget_s=1"]
+    done = cli("optimize", str(files / "small.xml"), *data, code=Exit.FAILED)
+    assert "is no class" in done.stderr
+    quantize = next(line for line in done.stdout.splitlines() if line.startswith("quantize"))
+    assert " i8 " in quantize
+    assert "±" in quantize
+    job = done.stderr.split(" submitted", 1)[0].split()[-1]
+    assert quantize in cli("jobs", "show", job).stdout
+
+
+def test_without_labels_the_table_shows_how_alike_the_outputs_are(
+    cli: Cli, files: Path, tmp_path: Path
+) -> None:
+    with np.load(files / "rows.npz") as rows:
+        np.savez(tmp_path / "plain.npz", x=rows["x"])
+    data = ["--data", str(tmp_path / "plain.npz"), "--recipe", "int8", "--set", "benchmark.time_budget_s=1"]
+    done = cli("optimize", str(files / "small.xml"), *data)
+    assert re.search(r"agrees \d+\.\d\d% ±\d+\.\d, distance 0\.\d{4} \(50\)", done.stdout)
+
+
+def test_what_the_tool_said_is_shown(cli: Cli, files: Path) -> None:
+    asked = ["--set", "convert.preprocessing.x.layout=NHWC"]
+    done = cli("optimize", str(files / "small.xml"), "--recipe", "int8-weights", *asked, code=Exit.FAILED)
+    assert "it was said: " in done.stderr
 
 
 def test_the_line_that_is_advised_can_be_pasted(cli: Cli, files: Path) -> None:

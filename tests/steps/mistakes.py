@@ -221,7 +221,7 @@ CASES = (
     ),
     Case(
         C.IGNORED_SCOPE,
-        "does not have",
+        r"does not have: names \['no such node'\]",
         given(network, calibration=DATA),
         [CONVERT, quantize(ignored_scope={"names": ["no such node"]})],
         ("quantize.ignored_scope",),

@@ -1,5 +1,6 @@
 """What NNCF refuses, in the farm's words."""
 
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ def _invalid(refused: Exception) -> StepFailed:
     return failed(
         FailureClass.USER,
         FailureCode.IGNORED_SCOPE if about_scope else FailureCode.PARAMETER_REFUSED,
-        "ignored_scope names nodes or types that this model does not have"
+        f"ignored_scope names nodes or types that this model does not have{_ignored(refused)}"
         if about_scope
         else "NNCF refused a parameter",
         hint="see the names in the model's graph; with ignored_scope.validate=false what a network does not "
@@ -93,6 +94,12 @@ def _invalid(refused: Exception) -> StepFailed:
         else None,
         evidence=str(refused),
     )
+
+
+def _ignored(refused: Exception) -> str:
+    """Return what NNCF did not find, as it lists it."""
+    found = "; ".join(re.findall(r"that matches (.+) were not found", str(refused)))
+    return f": {found[:1000]}" if found else ""
 
 
 def _unfinished(refused: NotImplementedError) -> Exception:
