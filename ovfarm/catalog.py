@@ -27,6 +27,16 @@ class ModelFormat(StrEnum):
 PROGRAMS = frozenset({ModelFormat.TORCHSCRIPT, ModelFormat.TORCH_EXPORT})
 
 
+# So many blobs are asked for in one request: a body of 70 kB.
+MAX_DIGESTS = 1000
+
+
+class Digests(Document):
+    """Bytes by their sha256: those that are asked for, or those of them that are missing."""
+
+    digests: tuple[Digest, ...] = Field(max_length=MAX_DIGESTS)
+
+
 class RegisterModel(Document):
     """The files of a model, uploaded before as blobs; its format is told by their content.
 

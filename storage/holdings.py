@@ -3,7 +3,7 @@
 Whoever is about to use bytes touches them first: the collector spares what was touched of late.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -51,6 +51,12 @@ def use(session: Session, team: UUID, digest: str) -> int | None:
     session.execute(update(BlobRow).where(BlobRow.digest == digest).values(touched_at=db_now()))
     found = select(Holding.size).where(Holding.team_id == team, Holding.digest == digest)
     return session.execute(found).scalar_one_or_none()
+
+
+def held(session: Session, team: UUID, digests: Collection[str]) -> set[str]:
+    """Return those of the digests whose bytes the team has."""
+    asked = select(Holding.digest).where(Holding.team_id == team, Holding.digest.in_(digests))
+    return set(session.execute(asked).scalars())
 
 
 def held_size(session: Session, team: UUID, digest: str) -> int | None:

@@ -13,9 +13,10 @@ from fastapi import APIRouter, Path, Request, Response
 from api import problems
 from api.deps import At, Reading, Team
 from api.keeping import incoming, keep
+from ovfarm.catalog import Digests
 from ovfarm.errors import InvalidInput, NotFound
 from ovfarm.shapes import Document
-from storage.holdings import held_size
+from storage.holdings import held, held_size
 
 router = APIRouter(tags=["blobs"])
 _NEXT_BYTES_WITHIN_S = 60.0
@@ -36,6 +37,13 @@ def head(digest: Sha256, session: Reading, team: Team) -> Response:
     if size is None:
         raise NotFound(f"there is no blob {digest}", hint="send it: PUT /v1/blobs/{sha256}")
     return Response(headers={"X-Blob-Size": str(size)})
+
+
+@router.post("/blobs/missing", name="missing")
+def missing(asked: Digests, session: Reading, team: Team) -> Digests:
+    """Tell which of these bytes this team has not yet, in the order given; they are sent one by one."""
+    known = held(session, team, asked.digests)
+    return Digests(digests=tuple(digest for digest in asked.digests if digest not in known))
 
 
 @router.put(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ovfarm.cli.uploading import Uploading
 from ovfarm.client import Client
 from ovfarm.errors import InvalidInput, NotFound, OvfarmError, Refused, Unavailable
 from ovfarm.settings import read
@@ -59,7 +60,7 @@ class Common:
 
     def client(self) -> Client:
         """Return a client of the farm that is meant."""
-        return Client(self.url or read().url, key=self.key)
+        return Client(self.url or read().url, key=self.key, progress=Uploading(say))
 
 
 COMMON = Common()

@@ -1,6 +1,5 @@
 """``Client``: upload, submit, wait, download."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,12 +14,11 @@ from ovfarm.catalog import DatasetView, ModelView, RegisterDataset, RegisterMode
 from ovfarm.client.download import download
 from ovfarm.client.folders import dataset_files
 from ovfarm.client.transport import Transport
-from ovfarm.errors import Refused
+from ovfarm.client.uploads import Progress, upload
 from ovfarm.jobs import ArtifactView, JobPage, JobResult, JobSpec, JobView, NodeView, Why
 from ovfarm.recipes import Recipe
 from ovfarm.shapes import READ_BACK, public_id
 
-_CHUNK = 1 << 20
 _MODELS: TypeAdapter[tuple[ModelView, ...]] = TypeAdapter(tuple[ModelView, ...])
 _NODES: TypeAdapter[tuple[NodeView, ...]] = TypeAdapter(tuple[NodeView, ...])
 _RECIPES: TypeAdapter[tuple[Recipe, ...]] = TypeAdapter(tuple[Recipe, ...])
@@ -28,7 +26,10 @@ _ARTIFACTS: TypeAdapter[tuple[ArtifactView, ...]] = TypeAdapter(tuple[ArtifactVi
 
 
 class Client:
-    """A farm over HTTP. Methods raise Refused for what it refuses, Unavailable when it is away."""
+    """A farm over HTTP. Methods raise Refused for what it refuses, Unavailable when it is away.
+
+    ``progress`` is told how far an upload is.
+    """
 
     def __init__(
         self,
@@ -37,9 +38,11 @@ class Client:
         key: str | None = None,
         timeout_s: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
+        progress: Progress = lambda _: None,
     ) -> None:
         self.transport = Transport(url, key=key, timeout_s=timeout_s, sleep=sleep)
         self._sleep = sleep
+        self._progress = progress
 
     def __enter__(self) -> Self:
         return self
@@ -54,26 +57,15 @@ class Client:
 
     def upload(self, path: Path) -> str:
         """Send a file unless the farm has it, and return its sha256."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if self._has(digest):
-            return digest
-        headers = {"Content-Length": str(path.stat().st_size)}
-        self.transport.send("PUT", f"/v1/blobs/{digest}", content=_File(path), headers=headers)
-        return digest
+        return self.upload_all({"": path})[""]
 
-    def _has(self, digest: str) -> bool:
-        try:
-            self.transport.send("HEAD", f"/v1/blobs/{digest}")
-        except Refused as refused:
-            if refused.status != 404:
-                raise
-            return False
-        return True
+    def upload_all(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """Send the files that the farm has not, and return the sha256 of each by name."""
+        return upload(self.transport, files, self._progress)
 
     def register_model(self, name: str, files: Mapping[str, Path]) -> ModelView:
         """Upload a model's files and register them under the names given."""
-        return self._registered(RegisterModel(name=name, files={k: self.upload(p) for k, p in files.items()}))
+        return self._registered(RegisterModel(name=name, files=self.upload_all(files)))
 
     def register_archive(self, name: str, archive: Path) -> ModelView:
         """Upload a ZIP or TAR of a model's files and register what is in it."""
@@ -89,8 +81,7 @@ class Client:
 
     def register_dataset(self, name: str, path: Path) -> DatasetView:
         """Upload a dataset, a file or a folder, and register it; raises InvalidInput when it is none."""
-        files = {known: self.upload(file) for known, file in dataset_files(path).items()}
-        asked = RegisterDataset(name=name, files=files)
+        asked = RegisterDataset(name=name, files=self.upload_all(dataset_files(path)))
         response = self.transport.send("POST", "/v1/datasets", json=asked.model_dump(mode="json"))
         return DatasetView.model_validate_json(response.content)
 
@@ -197,15 +188,3 @@ class Client:
 
 def _job(job_id: UUID) -> str:
     return f"/v1/jobs/{public_id('job', job_id)}"
-
-
-class _File:
-    """A file as a body that can be sent again: httpx reads it in chunks."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __iter__(self) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                yield chunk

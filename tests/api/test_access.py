@@ -81,6 +81,9 @@ def test_a_team_sees_nothing_of_another(door: Callable[..., httpx.Client]) -> No
         assert theirs.get(path).status_code == 404, path
     assert theirs.head(f"/v1/blobs/{digest}").status_code == 404
     assert mine.head(f"/v1/blobs/{digest}").status_code == 200
+    asked = {"digests": [digest]}
+    assert theirs.post("/v1/blobs/missing", json=asked).json() == asked
+    assert mine.post("/v1/blobs/missing", json=asked).json() == {"digests": []}
     assert theirs.post(f"/v1/jobs/{job['id']}/cancel").status_code == 404
     assert theirs.get("/v1/jobs").json()["items"] == []
     assert theirs.get("/v1/models").json() == []

@@ -1,0 +1,87 @@
+"""Many files at once: asked for in one request, sent over several connections, and counted on the way."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ovfarm.catalog import MAX_DIGESTS
+from ovfarm.cli.supervise import free_port
+from ovfarm.cli.uploading import Uploading
+from ovfarm.client import Client
+from ovfarm.client.uploads import Sent, _missing
+from ovfarm.errors import Refused
+from ovfarm.settings import Settings
+from tests.api.conftest import Server
+
+
+@pytest.fixture
+def farm(tmp_path: Path, database_url: str) -> Iterator[Server]:
+    """Return a server with the bounds that a farm has by default."""
+    settings = Settings(home=tmp_path / "home", database_url=database_url, port=free_port())
+    server = Server(settings)
+    server.start()
+    yield server
+    server.stop()
+
+
+def asking(client: Client) -> Counter[str]:
+    """Return a count of the client's requests by method."""
+    counted: Counter[str] = Counter()
+    client.transport._http.event_hooks["request"] = [lambda request: counted.update([request.method])]
+    return counted
+
+
+def folder(tmp_path: Path, count: int) -> dict[str, Path]:
+    (tmp_path / "files").mkdir()
+    files = {f"{number}.bin": tmp_path / "files" / f"{number}.bin" for number in range(count)}
+    for name, path in files.items():
+        path.write_text(name * 10)
+    return files
+
+
+def test_files_that_are_there_cost_one_request(farm: Server, tmp_path: Path) -> None:
+    files = folder(tmp_path, 60)
+    files["again.bin"] = files["7.bin"]
+    seen: list[Sent] = []
+    with Client(farm.url, progress=seen.append) as client:
+        counted = asking(client)
+        digests = client.upload_all(files)
+        assert counted == {"POST": 1, "PUT": 60}
+        assert client.upload_all(files) == digests
+        assert counted == {"POST": 2, "PUT": 60}
+    assert digests == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    whole = sum(path.stat().st_size for name, path in files.items() if name != "again.bin")
+    assert seen[-1] == Sent(60, 60, whole, whole)
+
+
+def test_more_files_than_one_request_asks_for(farm: Server) -> None:
+    digests = tuple(f"{number:064x}" for number in range(MAX_DIGESTS + 1))
+    with httpx.Client(base_url=farm.url) as http:
+        assert http.post("/v1/blobs/missing", json={"digests": digests}).status_code == 422
+        assert http.post("/v1/blobs/missing", json={"digests": ["x"]}).status_code == 422
+        most = http.post("/v1/blobs/missing", json={"digests": digests[:-1]})
+        assert tuple(most.json()["digests"]) == digests[:-1]
+    with Client(farm.url) as client:
+        counted = asking(client)
+        assert tuple(_missing(client.transport, list(digests))) == digests
+        assert counted == {"POST": 2}
+
+
+def test_a_file_that_is_refused_ends_the_upload(server: Server, tmp_path: Path) -> None:
+    files = folder(tmp_path, 3)
+    files["0.bin"].write_bytes(b"x" * (2 << 20))
+    with Client(server.url) as client, pytest.raises(Refused, match="at most"):
+        client.upload_all(files)
+
+
+def test_a_long_upload_is_told_more_and_more_rarely() -> None:
+    now, told = 0.0, list[str]()
+    uploading = Uploading(told.append, lambda: now)
+    for second in range(16):
+        now = float(second)
+        uploading(Sent(second, 797, second * 100_000, 79_700_000))
+    assert told == [f"▸ upload: {at} of 797 files, {at / 10:.1f} of 79.7 MB" for at in (2, 6, 14)]
