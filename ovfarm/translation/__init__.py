@@ -100,7 +100,7 @@ class _Configuration:
                 self._algorithm(algorithm, one)
         if self._quantize is not None and "accuracy_aware_training" in self._root:
             training = self._root.section("accuracy_aware_training")
-            self._quantize |= {"accuracy": nncf.accuracy(training)}
+            self._quantize |= {"accuracy": nncf.accuracy(training, self._notes)}
         recipe = None if self._quantize is None else _recipe(self._quantize, self._notes)
         self._notes += dropped(self._root.left(), self._reasons or nncf.REASONS)
         return Translation(recipe=recipe, notes=tuple(self._notes))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ovfarm.translation.sections import Section
+from ovfarm.translation.sections import Section, with_defaults
 
 _QUANTIZER = {
     "bits": "num_bits",
@@ -34,6 +34,13 @@ REASONS = {
     "type": "set advanced.activations_range_estimator_params if the default is not enough",
     "range": "set advanced.activations_range_estimator_params if the default is not enough",
 }  # fmt: skip
+# QUANTIZATION_PRESET (nncf/common/quantization/defaults.py), and num_init_samples of NNCF 1 and 2.
+_DEFAULTS = {"preset": "performance", "subset_size": 256}
+# Where 8-bit sums may overflow, NNCF mended all layers unless told otherwise (QUANTIZATION_OVERFLOW_FIX), and
+# mends the first one today.
+_SUMS_OVERFLOW = frozenset({"ANY", "CPU"})
+# In percent (NNCF's documentation of accuracy-aware training).
+_RELATIVE_DROP = 1.0
 # What the default of today does as well; another way is named.
 _DEFAULT_RANGES = {"mean_min_max": None, "mixed_min_max": None}
 
@@ -48,13 +55,23 @@ def quantization(algorithm: Section, root: Section, notes: list[str]) -> dict[st
         advanced["overflow_fix"] = overflow
     if algorithm.take("quantize_outputs"):
         advanced["quantize_outputs"] = True
-    return {
+    device = algorithm.take("target_device") or root.take("target_device")
+    if str(device or "ANY").upper() in _SUMS_OVERFLOW and not _other_bits(advanced):
+        with_defaults(advanced, {"overflow_fix": "enable"}, "NNCF", notes)
+    asked = {
         "preset": algorithm.take("preset"),
-        "target_device": algorithm.take("target_device") or root.take("target_device"),
+        "target_device": device,
         "subset_size": _samples(algorithm.section("initializer")),
         "ignored_scope": _scope([algorithm.take("ignored_scopes"), root.take("ignored_scopes")], notes),
         "advanced": advanced or None,
     }
+    with_defaults(asked, _DEFAULTS, "NNCF", notes)
+    return asked
+
+
+def _other_bits(advanced: dict[str, Any]) -> bool:
+    sides = (advanced.get(f"{side}_quantization_params", {}) for side in ("weights", "activations"))
+    return any(side.get("num_bits", 8) != 8 for side in sides)
 
 
 def _samples(initializer: Section) -> object:
@@ -85,13 +102,21 @@ def _scope(names: list[object], notes: list[str]) -> dict[str, list[str]] | None
     return {"names": [name for name in listed if not name.startswith("{re}")], "patterns": patterns}
 
 
-def accuracy(training: Section) -> dict[str, Any]:
-    """Return accuracy control as accuracy-aware training had it; its shares were in percent."""
+def accuracy(training: Section, notes: list[str]) -> dict[str, Any]:
+    """Return accuracy control as accuracy-aware training had it.
+
+    A relative drop was in percent, an absolute one in the metric's own numbers, which mostly were too.
+    """
     asked = training.section("params")
-    for key, kind in (
-        ("maximal_relative_accuracy_degradation", "relative"),
-        ("maximal_absolute_accuracy_degradation", "absolute"),
-    ):
-        if key in asked:
-            return {"max_drop": float(asked.take(key)) / 100, "drop_type": kind}
-    return {}
+    # Of two the absolute one counted.
+    absolute = asked.take("maximal_absolute_accuracy_degradation")
+    if absolute is None:
+        relative = asked.take("maximal_relative_accuracy_degradation")
+        percent = _RELATIVE_DROP if relative is None else float(relative)
+        notes.append(f"a relative drop of {percent:g} per cent is max_drop {percent / 100:g} of today")
+        return {"max_drop": percent / 100, "drop_type": "relative"}
+    drop = float(absolute)
+    words = f"an absolute drop of {drop:g} was read as per cent: max_drop {drop / 100:g}"
+    told = f"; if the metric was from 0 to 1, set max_drop={drop:g}" if drop < 1 else ""
+    notes.append(words + told)
+    return {"max_drop": drop / 100, "drop_type": "absolute"}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ovfarm.translation.sections import Section
+from ovfarm.translation.sections import Section, with_defaults
 
 ACCURACY_AWARE = "AccuracyAwareQuantization"
 _QUANTIZER = {"bits": "num_bits", "mode": "mode"}
@@ -20,6 +20,9 @@ _CONTROL = {
     "ranking_subset_size": "ranking_subset_size",
     "tune_hyperparams": "tune_hyperparams",
 }
+# "performance" (default); "the whole dataset is used if no parameter specified" (POT's README of
+# DefaultQuantization): as many rows as a step may take.
+_DEFAULTS = {"preset": "performance", "subset_size": 100_000}
 _ENGINE = "the job names its model and its data"
 _LEVELS = "the levels of a quantizer follow from its bits"
 # Why a key is left out, by its name.
@@ -50,7 +53,7 @@ def quantization(name: str, params: Section, compression: Section, notes: list[s
     """
     kind = params.take("model_type") or compression.take("model_type")
     asked: dict[str, Any] = {
-        "preset": params.take("preset"),
+        "preset": _preset(params, notes),
         "target_device": params.take("target_device") or compression.take("target_device"),
         "subset_size": params.take("stat_subset_size"),
         "fast_bias_correction": params.take("use_fast_bias"),
@@ -61,7 +64,19 @@ def quantization(name: str, params: Section, compression: Section, notes: list[s
     if name == ACCURACY_AWARE:
         control = {today: params.take(old) for old, today in _CONTROL.items()}
         asked["accuracy"] = {today: value for today, value in control.items() if value is not None}
+    with_defaults(asked, _DEFAULTS, "POT", notes)
     return asked
+
+
+def _preset(params: Section, notes: list[str]) -> object:
+    preset = params.take("preset")
+    if preset == "accuracy":
+        notes.append(
+            "preset accuracy had asymmetric weights as well; mixed is the nearest (else "
+            "advanced.weights_quantization_params.mode=asymmetric, where the device can)"
+        )
+        return "mixed"
+    return preset
 
 
 def _model_type(kind: object, notes: list[str]) -> str | None:

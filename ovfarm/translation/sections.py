@@ -80,6 +80,15 @@ def dropped(left: Iterable[tuple[str, object]], reasons: Mapping[str, str]) -> I
         yield f"left out: {', '.join(named)}: {reason}"
 
 
+def with_defaults(asked: dict[str, Any], defaults: Mapping[str, Any], of: str, notes: list[str]) -> None:
+    """Write out what an old configuration left to its tool, whose defaults are not those of today."""
+    missing = {name: value for name, value in defaults.items() if asked.get(name) is None}
+    if missing:
+        asked |= missing
+        told = ", ".join(f"{name}={value}" for name, value in missing.items())
+        notes.append(f"not set, so what {of} took then is written out: {told}")
+
+
 def _shown(value: object) -> str:
     """Return a short value behind its key; a whole section is named alone."""
     plain = isinstance(value, str | int | float)

@@ -233,7 +233,9 @@ def test_accuracy_aware_training_becomes_accuracy_control() -> None:
     step = quantize(json.dumps(config))
     assert step.accuracy is not None
     assert (step.accuracy.max_drop, step.accuracy.drop_type) == (0.01, "relative")
-    assert "neither smaller nor faster" in translate(json.dumps(config)).notes[0]
+    said = " | ".join(translate(json.dumps(config)).notes)
+    assert "neither smaller nor faster" in said
+    assert "a relative drop of 1 per cent is max_drop 0.01" in said
 
 
 @pytest.mark.parametrize(
