@@ -66,7 +66,9 @@ def recipe(named: str) -> str | Recipe:
         return named
     try:
         raw = yaml.safe_load(path.read_text())
-        return Recipe.model_validate({"name": path.stem} | raw if isinstance(raw, dict) else raw)
+        if not isinstance(raw, dict):
+            raise InvalidInput(f"{path} is no recipe: it has no section 'steps'")
+        return Recipe.model_validate({"name": path.stem} | raw)
     except OSError as missing:
         raise InvalidInput(f"{path} cannot be read: {missing.strerror}") from None
     except yaml.YAMLError as malformed:

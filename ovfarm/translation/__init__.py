@@ -4,11 +4,8 @@ What had an equal becomes a step of a recipe; what has none is said, with what t
 dropped in silence: whatever nobody read of a configuration is named.
 """
 
-import json
-import re
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ovfarm.errors import InvalidInput
@@ -17,10 +14,10 @@ from ovfarm.presets import PRESETS
 from ovfarm.recipes import Quantize, Recipe
 from ovfarm.shapes import Document
 from ovfarm.translation import nncf, pot
+from ovfarm.translation.parsing import parsed
 from ovfarm.translation.programs import answers
 from ovfarm.translation.sections import Section, dropped
 
-_COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)
 _DEVICES = {
     "ANY": "any",
     "CPU": "cpu",
@@ -57,7 +54,7 @@ class Translation(Document):
 
 def translate(text: str) -> Translation:
     """Return what an old configuration or program means today; raises InvalidInput when it is neither."""
-    found = _parsed(text)
+    found = parsed(text)
     if isinstance(found, dict) and "compression" in found:
         try:
             return _Configuration(Section(found)).translated()
@@ -70,17 +67,6 @@ def translate(text: str) -> Translation:
             hint="give the JSON or YAML with its 'compression' section, or the program itself",
         )
     return Translation(recipe=None, notes=notes)
-
-
-def _parsed(text: str) -> object:
-    try:
-        return json.loads(_COMMENT.sub("", text))
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
-        return None
 
 
 class _Configuration:
@@ -103,6 +89,11 @@ class _Configuration:
             self._quantize |= {"accuracy": nncf.accuracy(training, self._notes)}
         recipe = None if self._quantize is None else _recipe(self._quantize, self._notes)
         self._notes += dropped(self._root.left(), self._reasons or nncf.REASONS)
+        if recipe is None:
+            raise InvalidInput(
+                f"nothing of this configuration becomes a recipe: {' | '.join(self._notes)}",
+                hint="take one of today's recipes: ovfarm recipes ls",
+            )
         return Translation(recipe=recipe, notes=tuple(self._notes))
 
     def _algorithm(self, algorithm: Section, around: Section) -> None:

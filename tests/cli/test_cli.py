@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from ovfarm.cli import files as files_named
 from ovfarm.cli.outcome import Exit
 from ovfarm.cli.patches import command, settings
 from ovfarm.cli.supervise import free_port
+from ovfarm.errors import InvalidInput
 from ovfarm.patches import Patch
 from ovfarm.recipes import Recipe
 from storage.schema import migrate
@@ -243,6 +245,14 @@ def test_an_old_recipe_is_translated_without_a_farm(tmp_path: Path) -> None:
     away("recipes", "translate", str(tmp_path / "none"), code=Exit.USAGE)
     old.write_text("hello")
     assert "compression" in away("recipes", "translate", str(old), code=Exit.USAGE).stderr
+
+
+@pytest.mark.parametrize("text", ["", "- kind: convert", "hello"])
+def test_a_file_that_holds_no_recipe_is_said_to_be_none(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "new.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidInput, match=r"new\.yaml is no recipe: it has no section 'steps'"):
+        files_named.recipe(str(file))
 
 
 def test_help_needs_no_farm() -> None:
