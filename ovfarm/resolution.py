@@ -11,7 +11,10 @@ from ovfarm.fields import among, fields, words
 from ovfarm.hardware import Device
 from ovfarm.jobs import JobSpec
 from ovfarm.presets import PRESETS, without_labels
-from ovfarm.recipes import Recipe
+from ovfarm.recipes import Kind, Recipe, StepParams
+
+# What is said to a conversion of the model that it reads; how it writes is each one's own.
+_READING = frozenset({"task", "stateful", "shapes", "preprocessing"})
 
 
 def resolve(spec: JobSpec) -> Recipe:
@@ -67,20 +70,32 @@ def _overridden(recipe: Recipe, overrides: Mapping[str, JsonValue]) -> Recipe:
             raw, open_paths, refused = recipe.model_dump(mode="json"), [], None
     if refused is not None:
         problem = refused.errors(include_url=False)[0]
-        path = _culprit(open_paths, raw, problem["loc"])
+        path = _culprit(open_paths, recipe, problem["loc"])
         raise InvalidInput(f"{path}: {words(problem, Recipe)}", pointer=_pointer(path), code="invalid_value")
     return recipe
 
 
-def _culprit(paths: list[str], raw: Mapping[str, Any], place: tuple[int | str, ...]) -> str:
+def _culprit(paths: list[str], recipe: Recipe, place: tuple[int | str, ...]) -> str:
     """Return which of the overrides since the last valid recipe a problem is about: the first, in doubt."""
     if len(place) < 2:
         return paths[0]
-    name = raw["steps"][place[1]]["name"]
-    below = ".".join([name, *map(str, place[3:])])
-    mine = [path for path in paths if path.startswith(f"{name}.")]
-    exact = [path for path in mine if below.startswith(path) or path.startswith(below)]
-    return (exact or mine or paths)[0]
+    step = recipe.steps[int(place[1])]
+    below = ".".join(map(str, place[3:]))
+    mine = {path: path.partition(".")[2] for path in paths if _meant(recipe, path) is step}
+    exact = [path for path, rest in mine.items() if below.startswith(rest) or rest.startswith(below)]
+    return (exact or [*mine] or paths)[0]
+
+
+def _meant(recipe: Recipe, path: str) -> StepParams | None:
+    """Return the step that an override is for: the one of that name, else the only one of that kind.
+
+    Of several conversions the first one reads the job's model, so it has the parameters of reading.
+    """
+    head, *parameters = path.split(".")
+    named = next((step for step in recipe.steps if step.name == head), None)
+    alike = [step for step in recipe.steps if step.kind == head]
+    reads = head == Kind.CONVERT and parameters[:1] and parameters[0] in _READING
+    return named or (alike[0] if len(alike) == 1 or (alike and reads) else None)
 
 
 def _pointer(path: str) -> str:
@@ -89,8 +104,8 @@ def _pointer(path: str) -> str:
 
 def _set(raw: dict[str, Any], recipe: Recipe, path: str, value: JsonValue) -> None:
     """Set one parameter in a recipe's JSON form; raises InvalidInput when there is no such parameter."""
-    step_name, *parameters = path.split(".")
-    step = next((s for s in raw["steps"] if s["name"] == step_name), None)
+    _, *parameters = path.split(".")
+    step = _meant(recipe, path)
     if step is None or not parameters:
         names = ", ".join(s.name for s in recipe.steps)
         raise InvalidInput(
@@ -101,8 +116,8 @@ def _set(raw: dict[str, Any], recipe: Recipe, path: str, value: JsonValue) -> No
     if parameters[0] == "shapes" and len(parameters) > 1:
         # An input is its own name, dots and all, and need not be there yet.
         parameters = ["shapes", ".".join(parameters[1:])]
-    _check(path, parameters, type(next(each for each in recipe.steps if each.name == step_name)))
-    target = step
+    _check(path, parameters, type(step))
+    target = next(each for each in raw["steps"] if each["name"] == step.name)
     for parameter in parameters[:-1]:
         # A part that is not there by default begins empty: what it is then is judged with the rest.
         if target.get(parameter) is None:

@@ -38,7 +38,8 @@ def bounded(recipe: Recipe, devices: Collection[Device]) -> Recipe:
 def _fitted(step: StepParams, devices: set[Device], overrides: Mapping[str, JsonValue]) -> StepParams:
     match step:
         case Quantize() if devices in ({Device.GPU}, {Device.NPU}):
-            if overrides.get(f"{step.name}.mode", step.mode) != "int8":
+            by_kind = overrides.get(f"{step.kind}.mode", step.mode)
+            if overrides.get(f"{step.name}.mode", by_kind) != "int8":
                 return step
             (device,) = devices
             return step.model_copy(update={"target_device": device.value})

@@ -92,6 +92,47 @@ def test_an_override_reaches_nested_parameters() -> None:
     assert step.ignored_scope.types == ("MatMul",)
 
 
+@pytest.mark.parametrize("recipe", ["fp16", "ladder", "int8"])
+def test_a_kind_stands_for_the_conversion_that_reads_the_model(recipe: str) -> None:
+    overrides = {"convert.task": "fill-mask", "convert.shapes.x.1": [1, 16]}
+    spec = JobSpec(model=MODEL, recipe=recipe, data=HALVES, overrides=overrides)
+    first, *others = (step for step in resolve(spec).steps if isinstance(step, Convert))
+    assert (first.task, first.shapes) == ("fill-mask", {"x.1": (1, 16)})
+    assert all((step.task, step.shapes) == (None, {}) for step in others)
+
+
+def test_a_kind_stands_for_its_only_step_and_a_name_wins() -> None:
+    def found(recipe: str | Recipe, path: str, value: JsonValue) -> dict[str, JsonValue]:
+        spec = JobSpec(model=MODEL, recipe=recipe, data=HALVES, overrides={path: value})
+        raw = resolve(spec).model_dump(mode="json")["steps"]
+        return {step["name"]: step.get(path.partition(".")[2]) for step in raw}
+
+    assert found("ladder", "compress.group_size", 64)["int4"] == 64
+    named = Recipe(name="r", steps=(Convert(name="compress"), Compress(name="small"), Package()))
+    assert found(named, "compress.weights", "fp16") == {"compress": "fp16", "small": None, "package": None}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "path"),
+    [
+        ("fp16", "convert.weights"), ("ladder", "convert.require_static"), ("ladder", "quantize.subset_size"),
+        ("ladder", "evaluate.max_drop"), ("fp16", "convert"), ("fp16", "compress.ratio"),
+    ],
+)  # fmt: skip
+def test_a_kind_of_several_steps_is_asked_for_by_their_names(recipe: str, path: str) -> None:
+    spec = JobSpec(model=MODEL, recipe=recipe, data=HALVES, overrides={path: 1})
+    with pytest.raises(InvalidInput, match="its steps: reference") as refused:
+        resolve(spec)
+    assert refused.value.code == "unknown_step"
+
+
+def test_a_value_that_is_refused_is_named_as_it_was_given() -> None:
+    overrides = {"convert.task": "No Task", "fp16.weights": "fp16"}
+    with pytest.raises(InvalidInput, match=r"convert\.task: ") as refused:
+        resolve(JobSpec(model=MODEL, recipe="fp16", overrides=overrides))
+    assert refused.value.pointer == "/overrides/convert.task"
+
+
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(InvalidInput, match="there are: fp16, int8") as unknown:
         plan(JobSpec(model=MODEL, recipe="int9"))

@@ -90,6 +90,12 @@ def test_a_users_word_wins_and_a_whole_recipe_is_left_alone() -> None:
     assert resolve(asked("gpu", recipe=PRESETS["int8"])) == PRESETS["int8"]
 
 
+def test_a_mode_that_is_set_by_kind_counts_as_well() -> None:
+    data = JobData(calibration=DataRef(dataset=DATA))
+    recipe = resolve(asked("gpu", recipe="ladder", data=data, overrides={"quantize.mode": "fp8_e4m3"}))
+    assert one(recipe, Quantize).target_device == "any"
+
+
 @pytest.mark.parametrize(
     ("shape", "hint"),
     [
