@@ -1,7 +1,7 @@
 """The same work on the same bytes has the same name.
 
-A step's key covers its kind and version, its parameters, the canonical digests of its inputs by
-role, the tools that do the work, and the place, as far as the place changes the outcome.
+A step's key covers its kind and version, its parameters, the digests of its inputs by role, the tools
+that do the work, and the place, as far as the place changes the outcome.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from ovfarm.hardware import Offer
 from ovfarm.jobs import JobSpec
-from ovfarm.recipes import Compress, Convert, Evaluate, Kind, StepParams
+from ovfarm.recipes import Compress, Convert, Evaluate, Kind, Quantize, StepParams
 from ovfarm.results import Manifest
 from ovfarm.shapes import Document
 
@@ -38,6 +38,20 @@ def manifest_digest(manifest: Manifest) -> str:
 def normalised(params: StepParams) -> dict[str, JsonValue]:
     """Return the parameters that change the outcome; names of steps do not."""
     return {k: v for k, v in params.model_dump(mode="json").items() if k not in _EDGES}
+
+
+def works_by_names(params: StepParams) -> bool:
+    """Tell whether a step finds the nodes of its model by names, which a canonical digest leaves out.
+
+    Measured activations are kept by the names of nodes as well, and so are optimum-intel's scopes.
+    """
+    if not isinstance(params, Quantize | Compress):
+        return False
+    scope = params.ignored_scope
+    named = bool(scope.names or scope.patterns)
+    if isinstance(params, Quantize):
+        return named
+    return named or params.mode == "auto" or params.keep_statistics or params.statistics is not None
 
 
 def document_digest(document: Document) -> str:
@@ -91,7 +105,8 @@ def _place(params: StepParams, offer: Offer) -> JsonValue:
 def step_key(params: StepParams, inputs: Mapping[str, str], offer: Offer) -> str:
     """Return the name of this work: equal keys mean that the result can be reused.
 
-    ``inputs`` maps each role to the canonical digest of what is in it.
+    ``inputs`` maps each role to the digest of what is in it: the canonical one, or that of its bytes where
+    the step reads what the canonical one leaves out.
     """
     return digest_of(
         {

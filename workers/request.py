@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 
 from ovfarm import gates
 from ovfarm.hardware import SandboxLevel
-from ovfarm.keys import digest_of, manifest_digest
+from ovfarm.keys import digest_of, manifest_digest, works_by_names
+from ovfarm.plan import STATISTICS
 from ovfarm.recipes import Kind, StepParams
 from storage.claims import Claim
 from storage.inputs import Input
@@ -22,7 +23,10 @@ _LINEAGE: TypeAdapter[tuple[StepParams, ...]] = TypeAdapter(tuple[StepParams, ..
 
 
 def key_inputs(claim: Claim, ins: Iterable[Input]) -> dict[str, str]:
-    """Return what a step's key knows of its inputs: the canonical digest of each, by role.
+    """Return what a step's key knows of its inputs: the digest of each, by role.
+
+    It is the canonical one, which leaves names of layers and NNCF's own notes out of a model; of a step
+    that goes by these, it is that of the bytes.
 
     A gate that lets the step begin is left out, because the work is then the same as without it; one
     that stops it, or that a choice tells of, counts with every word. A package also names what was
@@ -31,7 +35,8 @@ def key_inputs(claim: Claim, ins: Iterable[Input]) -> dict[str, str]:
     digests: dict[str, str] = {}
     for given in ins:
         if not gates.is_gate(given.role):
-            digests[given.role] = given.canonical_digest
+            exact = _reads_more(claim.params, given.role)
+            digests[given.role] = manifest_digest(given.manifest) if exact else given.canonical_digest
         elif claim.params.kind is Kind.CHOOSE or not gates.is_open(given.role, given.canonical_digest):
             named = gates.named_gate(claim.params, given.role)
             digests[given.role] = digest_of([manifest_digest(given.manifest), named])
@@ -40,6 +45,16 @@ def key_inputs(claim: Claim, ins: Iterable[Input]) -> dict[str, str]:
     if claim.lineage:
         digests[RECIPE] = digest_of(_LINEAGE.dump_python(claim.lineage, mode="json"))
     return digests
+
+
+def _reads_more(params: StepParams, role: str) -> bool:
+    """Tell whether a step reads of this role what its canonical digest leaves out.
+
+    A choice reads which mode a compression was asked for.
+    """
+    if params.kind is Kind.CHOOSE or role == STATISTICS:
+        return True
+    return role == "model" and works_by_names(params)
 
 
 def step_request(place: Workplace, claim: Claim, ins: tuple[Input, ...], folder: Path) -> StepRequest:
