@@ -8,6 +8,7 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Compress, IgnoredScope, Quantize
 from tests.steps.conftest import Benches, network
 from workers.kit import ir
+from workers.kit.quantized import is_quantized
 from workers.protocol import Bench, StepFailed
 from workers.steps import compress, quantize
 
@@ -30,7 +31,7 @@ def test_weights_become_int8_and_nothing_else_changes(model: Path, rows: Path, b
     made = bench(model=model, calibration=rows)
     result = quantize.run(Quantize(subset_size=50), made)
     assert result.element_types["i8"] == 16 * 64 + 64 * 4
-    assert ir.quantized(ir.read(made.outputs))
+    assert is_quantized(ir.read(made.outputs))
     assert result.canonical_digest is not None
 
 

@@ -15,7 +15,8 @@ from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.patches import Patch
 from ovfarm.recipes import Quantize
 from ovfarm.tuning import AccuracyControl
-from workers.kit import calls, classification, data, ir, options, stats
+from workers.kit import calls, classification, data, options, stats
+from workers.kit.quantized import is_quantized
 from workers.kit.runner import Runner
 from workers.protocol import StepFailed, failed
 
@@ -124,7 +125,7 @@ def quantize(
             advanced_quantization_parameters=options.quantization(params.advanced),
             advanced_accuracy_restorer_parameters=options.restorer(control),
         )
-    if control.strict and not ir.quantized(quantized):
+    if control.strict and not is_quantized(quantized):
         raise _all_given_back(before, control)
     after = accuracy.of(quantized)
     if control.strict and (words := too_far(before, after, control, accuracy.measure)):

@@ -148,10 +148,3 @@ def _size(shape: ov.Shape) -> int:
     for dimension in shape:
         total *= dimension
     return total
-
-
-def quantized(model: ov.Model) -> bool:
-    """Tell whether a model computes in, or keeps its weights in, less than FP16."""
-    if any(op.get_type_name() == "FakeQuantize" for op in model.get_ops()):
-        return True
-    return bool(LOW_BIT & element_types(model).keys())

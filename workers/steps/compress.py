@@ -19,13 +19,13 @@ from workers.kit import (
     defaults,
     graph,
     ignoring,
-    ir,
     networks,
     options,
     weights,
     whole,
 )  # fmt: skip
 from workers.kit.compiled import compiled_once
+from workers.kit.quantized import is_quantized
 from workers.protocol import Bench, StepFailed, failed
 
 _FLAGS = ("awq", "scale_estimation", "gptq", "lora_correction")
@@ -46,7 +46,7 @@ def run(params: Compress, bench: Bench) -> StepResult:
     written = whole.rewrite(source, bench.outputs, work.change)
     if work.total > 1:
         work.unseen.check()
-    if not ir.LOW_BIT & written.element_types.keys():
+    if not work.compressed:
         raise failed(
             FailureClass.USER,
             FailureCode.NOTHING_QUANTIZED,
@@ -73,6 +73,7 @@ class _Work:
         self.bench = bench
         self.total = max(total, 1)
         self.done = 0
+        self.compressed = False
         self.notes: list[Note] = []
         self.counts: weights.Placed = Counter()
         self.unseen = ignoring.Unseen(params.ignored_scope)
@@ -81,7 +82,7 @@ class _Work:
         """Return the compressed network; raises StepFailed."""
         self.bench.report("compress", self.done, self.total)
         self.done += 1
-        if ir.quantized(model):
+        if is_quantized(model):
             raise failed(
                 FailureClass.USER,
                 FailureCode.ALREADY_QUANTIZED,
@@ -91,6 +92,7 @@ class _Work:
         passes = self._for(name)
         for one in passes:
             model = self._passed(model, self._ignoring(one, name, model))
+        self.compressed = self.compressed or is_quantized(model)
         self.counts += self._placed(model, apart=passes is not self.passes)
         return model
 

@@ -8,6 +8,7 @@ from ovfarm.recipes import Quantize
 from ovfarm.results import Gate, Measurement, Note, NoteCode, StepResult, Unit
 from workers.kit import calibration, calls, controlled, data, gates, graph, ir, networks, options, whole
 from workers.kit.attention import attention_layers
+from workers.kit.quantized import is_quantized
 from workers.protocol import READING, Bench, failed
 
 _FEW_ROWS = 100
@@ -23,7 +24,7 @@ def run(params: Quantize, bench: Bench) -> StepResult:
     source = bench.inputs["model"]
     networks.check_one(source, "quantization")
     model = ir.read(source)
-    if ir.quantized(model):
+    if is_quantized(model):
         raise failed(
             FailureClass.USER,
             FailureCode.ALREADY_QUANTIZED,
@@ -46,7 +47,7 @@ def run(params: Quantize, bench: Bench) -> StepResult:
         Measurement(name="accuracy_before", value=before, unit=Unit.RATIO),
         Measurement(name="accuracy_after", value=after, unit=Unit.RATIO),
     )
-    if not control.strict and not ir.quantized(quantized):
+    if not control.strict and not is_quantized(quantized):
         return _nothing_left(measured, bench)
     lost = controlled.too_far(before, after, control, accuracy.measure)
     notes = (Note(code=NoteCode.ACCURACY_LOST, message=lost),) if lost else ()
@@ -80,7 +81,7 @@ def _quantized(model: ov.Model, params: Quantize, dataset: nncf.Dataset) -> ov.M
 def _saved(
     model: ov.Model, measured: tuple[Measurement, ...], notes: tuple[Note, ...], bench: Bench
 ) -> StepResult:
-    if not ir.quantized(model):
+    if not is_quantized(model):
         raise failed(
             FailureClass.USER,
             FailureCode.NOTHING_QUANTIZED,
