@@ -55,7 +55,8 @@ MODELS: dict[C | N, Hint] = {
     C.MODEL_UNUSABLE: Hint(
         topic=Topic.SHAPES,
         classes=_USER,
-        means="Rows of data cannot be fed to the model: no inputs, strings, or no dimension for rows.",
+        means="Rows of data cannot be fed to the model: no inputs, strings, packed or unknown types, or no "
+        "dimension for rows.",
         words="convert and compress work with such a model; quantize, evaluate and benchmark do not",
     ),
     C.INFERENCE_FAILED: Hint(

@@ -15,6 +15,10 @@ from workers.kit import fitting
 from workers.protocol import StepFailed, failed
 
 _MOST_PORTS = 1000
+# The types that an array of rows can have; others are packed into bytes, or not known before inference.
+_FED = (
+    "f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u64", "u32", "u16", "u8", "boolean",
+)  # fmt: skip
 
 
 def check_names(model: ov.Model, file: str) -> None:
@@ -69,8 +73,11 @@ def check_inputs(model: ov.Model) -> None:
         raise _unusable("it has no inputs")
     for port in model.inputs:
         name, shape = port.get_any_name(), port.get_partial_shape()
-        if port.get_element_type() == ov.Type.string:
+        kind = port.get_element_type().get_type_name()
+        if kind == "string":
             raise _unusable(f"its input {name!r} takes strings; the farm feeds numbers")
+        if kind not in _FED:
+            raise _unusable(f"its input {name!r} has the type {kind}; the farm feeds {', '.join(_FED)}")
         if shape.rank.is_static and not shape.rank.get_length():
             raise _unusable(f"its input {name!r} is a single number, without a dimension for rows")
         if shape.rank.is_static and shape[0].is_static and not shape[0].get_length():
