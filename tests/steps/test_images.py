@@ -134,6 +134,14 @@ def test_a_free_size_has_to_be_said(tmp_path: Path, bench: Benches) -> None:
     assert fed(tmp_path, bench, Image(size=(6, 5)), side=-1).shape == (3, 6, 5)
 
 
+def test_pixels_do_not_wrap_round_in_a_type_with_a_sign(tmp_path: Path, bench: Benches) -> None:
+    picture(tmp_path / "rows" / "1.png", RED)
+    model = brightest(tmp_path / "model", kind=ov.Type.i8)
+    made = bench(model=model, reference=model, evaluation=tmp_path / "rows")
+    with pytest.raises(StepFailed, match="takes i8, and a picture's values go from 0 to 255"):
+        evaluate.run(Evaluate(), made)
+
+
 @pytest.mark.parametrize(
     ("image", "words"),
     [(Image(size=(5, 4)), "the size asked for"), (Image(layout="NHWC"), "4 channels")],

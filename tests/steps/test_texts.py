@@ -1,5 +1,6 @@
 """Texts through a model's own tokenizer, and the inputs that follow from the tokens."""
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -149,6 +150,30 @@ def test_tokens_that_are_given_need_no_tokenizer(tmp_path: Path, bench: Benches)
     found = feed(model, folder, bench, Reading())
     assert found["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 1]]
     assert found["position_ids"].tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ('{"input_ids": [5, 2, 4]}\n{"input_ids": [3, 7, 0]}\n', r"tokens 0 to 6; 7 is none, in row 1"),
+        ('{"input_ids": [-1, 2, 4]}\n{"input_ids": [3, 0, 0]}\n', r"tokens 0 to 6; -1 is none, in row 0"),
+        (
+            '{"input_ids": [5, 2, 4], "attention_mask": [1, 1]}\n' * 2,
+            "rows of 'attention_mask' have 2 values for 3 tokens",
+        ),
+    ],
+)
+def test_what_would_be_read_from_beside_the_tables_is_refused(
+    rows: str, words: str, tmp_path: Path, bench: Benches
+) -> None:
+    model = language_model(tmp_path / "lm")
+    (model / "config.json").write_text(json.dumps({"vocab_size": len(WORDS)}))
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    (folder / "d.jsonl").write_text(rows)
+    with pytest.raises(StepFailed, match=words) as caught:
+        feed(model, folder, bench, Reading())
+    assert caught.value.failure.code is FailureCode.DATASET_SHAPE
 
 
 def test_without_a_tokenizer_it_is_said(tmp_path: Path, lines: Path, bench: Benches) -> None:

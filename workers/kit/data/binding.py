@@ -12,9 +12,10 @@ from ovfarm.datasets import PLAIN, Image, Reading
 from ovfarm.failures import FailureCode
 from workers.kit.data import fitting
 from workers.kit.data.choosing import Chosen, chosen
-from workers.kit.data.derived import completed, derivable
+from workers.kit.data.derived import check, completed, derivable
 from workers.kit.data.rows import Array, Block, Column, Feed, Kind, Source, bad
 from workers.kit.data.tokens import IDS, Tokenizer
+from workers.kit.described import described
 from workers.protocol import StepFailed
 
 
@@ -75,6 +76,7 @@ class Binding:
 
     feeders: tuple[_Feeder, ...]
     derived: tuple[ov.Output, ...]
+    vocabulary: int = 0
 
     @property
     def columns(self) -> set[str]:
@@ -88,6 +90,7 @@ class Binding:
             for port, rows in zip(feeder.ports, feeder.rows(block), strict=True):
                 feed[port.get_any_name()] = fitting.filled(fitting.fitting(rows, port, numbers), size)
         known = [port for feeder in self.feeders for port in feeder.ports]
+        check(feed, known, self.vocabulary, numbers)
         return completed(feed, self.derived, known) if self.derived else feed
 
 
@@ -110,7 +113,7 @@ def bind(
         feeders.append(_feeder(port, names, columns, reading, folder, model.inputs, found))
     fed = {port.get_any_name() for feeder in feeders for port in feeder.ports}
     derived = tuple(port for port in derivable(model.inputs) if port.get_any_name() not in fed)
-    return Binding(tuple(feeders), derived)
+    return Binding(tuple(feeders), derived, described(folder).vocab_size if folder else 0)
 
 
 def _feeder(

@@ -80,6 +80,8 @@ def look(port: ov.Output, asked: Image) -> Look:
         raise _unfit(
             f"input {name!r} takes {dtype}, which cannot hold what mean and scale make", "image.mean"
         )
+    if dtype == np.int8:
+        raise _unfit(f"input {name!r} takes i8, and a picture's values go from 0 to 255", "image.dtype")
     return Look(asked, height, width, channels, layout, dtype)
 
 
