@@ -76,6 +76,7 @@ class NoteCode(StrEnum):
     """What a note is about; stable, like the codes of failures."""
 
     LITTLE_CALIBRATION_DATA = "little_calibration_data"
+    LITTLE_EVALUATION_DATA = "little_evaluation_data"
     TRANSFORMER = "transformer"
     TRANSFORMER_NOT_TOLD = "transformer_not_told"
     RANDOM_DATA = "random_data"

@@ -48,6 +48,11 @@ NOTES: dict[C | N, Hint] = {
         words="give some hundreds of real samples; 300 are customary",
         patches=(Remedy(why="INT8 for the weights alone, which needs no data", recipe="int8-weights"),),
     ),
+    N.LITTLE_EVALUATION_DATA: Hint(
+        topic=Topic.DATA,
+        means="There were few rows to judge by.",
+        words="give some hundreds of rows to evaluate on: with few, one of them decides",
+    ),
     N.TRANSFORMER: Hint(
         topic=Topic.ACCURACY,
         means="Attention was found, so NNCF was told that this is a transformer.",

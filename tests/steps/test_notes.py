@@ -77,6 +77,14 @@ def test_few_rows_to_calibrate_on_are_counted(tmp_path: Path) -> None:
     assert NoteCode.LITTLE_CALIBRATION_DATA not in given.notes(without)
 
 
+def test_few_rows_to_judge_by_are_counted(tmp_path: Path) -> None:
+    given = user(tmp_path, evaluation={"x": X[:29]})
+    note = given.notes(given.spec([CONVERT, COARSE, EVALUATE]))[NoteCode.LITTLE_EVALUATION_DATA]
+    assert note.message == "judged on 29 rows: one of them makes 3% of the result"
+    enough = user(tmp_path / "more", evaluation={"x": X[:30]})
+    assert NoteCode.LITTLE_EVALUATION_DATA not in enough.notes(enough.spec([CONVERT, COARSE, EVALUATE]))
+
+
 def test_a_precision_that_was_not_asked_for_is_said(tmp_path: Path) -> None:
     """A CPU is given halved weights and computes in the precision that it likes best, without a word."""
     default = ov.compile_model(network(), "CPU").get_property("INFERENCE_PRECISION_HINT").get_type_name()

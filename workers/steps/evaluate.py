@@ -12,6 +12,7 @@ from workers.protocol import Bench, failed
 
 _BATCH = 32
 _RANDOM_ROWS = 32
+_FEW_ROWS = 30
 # From here on a loss is said aloud. MiniLM has a distance of 0.0025 in INT8 and of 0.04 in INT4; where
 # quantization ruins it, because nobody said that it is a transformer, of 0.38.
 _MUCH_ACCURACY, _MUCH_DISTANCE = 0.01, 0.05
@@ -105,13 +106,21 @@ def _check_comparable(params: Evaluate, bench: Bench, samples: data.Samples) -> 
 
 def _samples(params: Evaluate, bench: Bench, model: ov.Model) -> tuple[data.Samples, tuple[Note, ...]]:
     if "evaluation" in bench.inputs:
-        return data.load(bench, "evaluation", model).first(params.samples), ()
+        samples = data.load(bench, "evaluation", model).first(params.samples)
+        return samples, _few(len(samples))
     rows = params.samples or _RANDOM_ROWS
     note = Note(
         code=NoteCode.RANDOM_DATA,
         message=f"there is no evaluation data, so outputs were compared on {rows} random rows",
     )
     return synthetic.samples(model, bench.inputs["model"], rows, seed=0), (note,)
+
+
+def _few(rows: int) -> tuple[Note, ...]:
+    if rows >= _FEW_ROWS:
+        return ()
+    words = f"judged on {rows} row{'s' * (rows > 1)}: one of them makes {1 / rows:.0%} of the result"
+    return (Note(code=NoteCode.LITTLE_EVALUATION_DATA, message=words),)
 
 
 def _counted(runner: Runner, reference: Runner | None, samples: data.Samples, bench: Bench) -> Tally:
