@@ -12,7 +12,7 @@ from ovfarm.catalog import MAX_DIGESTS
 from ovfarm.cli.supervise import free_port
 from ovfarm.cli.uploading import Uploading
 from ovfarm.client import Client
-from ovfarm.client.uploads import Sent, _missing
+from ovfarm.client.uploads import Sent, _Body, _Count, _missing
 from ovfarm.errors import Refused
 from ovfarm.settings import Settings
 from tests.api.conftest import Server
@@ -85,3 +85,14 @@ def test_a_long_upload_is_told_more_and_more_rarely() -> None:
         now = float(second)
         uploading(Sent(second, 797, second * 100_000, 79_700_000))
     assert told == [f"▸ upload: {at} of 797 files, {at / 10:.1f} of 79.7 MB" for at in (2, 6, 14)]
+
+
+def test_a_file_that_is_sent_again_is_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * (5 << 18))
+    seen: list[Sent] = []
+    body = _Body(path, _Count({"digest": path}, seen.append))
+    cut = iter(body)
+    assert len(next(cut)) > len(next(cut))
+    assert sum(map(len, body)) == 5 << 18
+    assert seen[-1] == Sent(0, 1, 5 << 18, 5 << 18)
