@@ -58,7 +58,7 @@ def recipes_show(
 
 @recipes.command(name="translate")
 def recipes_translate(file: Path, *, json: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """Turn an NNCF or POT configuration, or a program with calls that are gone, into today's recipe.
+    """Turn a configuration of NNCF, POT or optimum-intel, or a program, into today's recipe.
 
     The recipe goes to stdout as YAML, for --recipe FILE.yaml; what has no equal is said on stderr.
     """

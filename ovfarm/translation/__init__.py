@@ -1,4 +1,4 @@
-"""Old recipes in today's words: NNCF and POT configurations, and calls that tutorials still show.
+"""Recipes of others in today's words: configurations of NNCF, POT and optimum-intel, and programs.
 
 What had an equal becomes a step of a recipe; what has none is said, with what took its place. Nothing is
 dropped in silence: whatever nobody read of a configuration is named.
@@ -6,18 +6,18 @@ dropped in silence: whatever nobody read of a configuration is named.
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from ovfarm.errors import InvalidInput
-from ovfarm.fields import mistake
-from ovfarm.presets import PRESETS
-from ovfarm.recipes import Quantize, Recipe
-from ovfarm.shapes import Document
-from ovfarm.translation import nncf, pot
+from ovfarm.recipes import Kind
+from ovfarm.translation import nncf, pot, today
+from ovfarm.translation.calls import calls
+from ovfarm.translation.made import Translation, recipe_of
 from ovfarm.translation.parsing import parsed
 from ovfarm.translation.programs import answers
 from ovfarm.translation.sections import Section, dropped
 
+__all__ = ["Translation", "translate"]
+
+_SEVERAL = frozenset({"quantization_configs", "weight_quantization_config", "full_quantization_config"})
 _DEVICES = {
     "ANY": "any",
     "CPU": "cpu",
@@ -45,28 +45,66 @@ _GONE_ALGORITHMS = {
 }
 
 
-class Translation(Document):
-    """A recipe of today, where there is one, and what there is to say of the rest."""
-
-    recipe: Recipe | None
-    notes: tuple[str, ...]
-
-
 def translate(text: str) -> Translation:
     """Return what an old configuration or program means today; raises InvalidInput when it is neither."""
     found = parsed(text)
-    if isinstance(found, dict) and "compression" in found:
-        try:
+    try:
+        if isinstance(found, dict) and found.get("compression") is not None:
             return _Configuration(Section(found)).translated()
-        except (AttributeError, TypeError, ValueError) as odd:
-            raise InvalidInput(f"the 'compression' section is not of the known form: {odd}") from None
-    notes = tuple(answers(text))
-    if not notes:
+        if isinstance(found, dict) and (inner := _optimum(found)) is not None:
+            return _of_optimum(inner, whole=inner is found)
+        return _of_program(text)
+    except (AttributeError, RecursionError, TypeError, ValueError) as odd:
+        raise InvalidInput(f"a section of it is not of the known form: {odd}") from None
+
+
+def _optimum(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the configuration of optimum-intel in a file, None where there is none.
+
+    Other libraries have a ``quantization_config`` as well, of weights that they have packed already.
+    """
+    inner = found.get("quantization_config", found)
+    if not isinstance(inner, dict) or "version" in inner:
+        return None
+    if several := inner.keys() & _SEVERAL:
+        raise InvalidInput(
+            f"{', '.join(sorted(several))}: there are several configurations in it",
+            hint="translate each by itself; a recipe has a step for each (or take the recipe auto)",
+        )
+    known = inner.get("quant_method") in {None, "default", "awq", "hybrid"}
+    return inner if known and ("bits" in inner or "weight_format" in inner) else None
+
+
+def _of_optimum(inner: dict[str, Any], *, whole: bool) -> Translation:
+    notes = [] if whole else ["of this file the section quantization_config was read"]
+    asked = today.section(inner)
+    kind, given = today.configuration(asked, notes)
+    recipe = recipe_of(kind, given, notes)
+    notes += dropped(asked.left(), today.REASONS)
+    return Translation(recipe=recipe, notes=tuple(notes))
+
+
+def _of_program(text: str) -> Translation:
+    """Return the recipe of the first call of today in a program, and what is said of those that are gone."""
+    notes = list(answers(text))
+    found = list(calls(text))
+    if not notes and not found:
         raise InvalidInput(
             "this is neither an NNCF nor a POT configuration, and no call that is gone was found in it",
             hint="give the JSON or YAML with its 'compression' section, or the program itself",
         )
-    return Translation(recipe=None, notes=notes)
+    recipe = None
+    for call in found[:1]:
+        asked = today.section(call.plain)
+        kind, given = today.CALLS[call.name](asked, notes)
+        recipe = recipe_of(kind, given, notes)
+        notes.append(f"the recipe is that of {call.name}")
+        notes += dropped(asked.left(), today.REASONS)
+        notes += dropped(call.others.items(), today.worked_out(call.others))
+    if len(found) > 1:
+        more = ", ".join(call.name for call in found[1:])
+        notes.append(f"the first call was taken, and not {more}: give each by itself")
+    return Translation(recipe=recipe, notes=tuple(notes))
 
 
 class _Configuration:
@@ -87,7 +125,7 @@ class _Configuration:
         if self._quantize is not None and "accuracy_aware_training" in self._root:
             training = self._root.section("accuracy_aware_training")
             self._quantize |= {"accuracy": nncf.accuracy(training, self._notes)}
-        recipe = None if self._quantize is None else _recipe(self._quantize, self._notes)
+        recipe = None if self._quantize is None else recipe_of(Kind.QUANTIZE, self._quantize, self._notes)
         self._notes += dropped(self._root.left(), self._reasons or nncf.REASONS)
         if recipe is None:
             raise InvalidInput(
@@ -116,21 +154,6 @@ class _Configuration:
         if (device := given.get("target_device")) is not None:
             given["target_device"] = _device(device, self._notes)
         self._quantize = (self._quantize or {}) | given
-
-
-def _recipe(quantize: dict[str, Any], notes: list[str]) -> Recipe:
-    try:
-        step = Quantize.model_validate(quantize)
-    except ValidationError as invalid:
-        raise InvalidInput(mistake(invalid, Quantize)) from None
-    notes.append("it needs calibration data: register an .npz of real samples, or give --data")
-    if step.accuracy:
-        notes.append("accuracy control needs evaluation data with an array 'labels'")
-    like = PRESETS["int8"]
-    steps = tuple(step if one.kind is step.kind else one for one in like.steps)
-    return like.model_copy(
-        update={"name": "translated", "title": "from an older configuration", "steps": steps}
-    )
 
 
 def _device(name: object, notes: list[str]) -> str:

@@ -11,7 +11,7 @@ GONE_CALLS: tuple[tuple[str, str], ...] = (
     (r"CompressWeightsMode\.INT8\b", "CompressWeightsMode.INT8_ASYM; here: recipe int8-weights"),
     (r"CompressWeightsMode\.E2M1\b", "CompressWeightsMode.MXFP4 or FP4; here: --set compress.mode=mxfp4"),
     (r"nncf\.tensorflow", "quantize the OpenVINO IR; here: upload the SavedModel, recipe int8"),
-    (r"openvino\.tools\.mo\b|\bmo\s+--|mo\.py", "openvino.convert_model or ovc; here: upload the model, recipe fp16"),
+    (r"openvino\.tools\.mo\b|from openvino\.tools import [^\n]*\bmo\b|\bmo\.convert_model|\bmo\s+--|mo\.py", "openvino.convert_model or ovc; here: upload the model, recipe fp16"),
     (r"openvino\.tools\.pot|\bpot\s+-", "nncf.quantize; here: recipe int8, or int8-accurate for AccuracyAware"),
     (r"openvino\.runtime|openvino\.inference_engine|\bIECore\b", "import openvino; core = openvino.Core()"),
     (r"accuracy_check\b|omz_\w+", "gone with openvino-dev; here: the evaluate step"),
@@ -27,6 +27,7 @@ WRONG_CALLS: tuple[tuple[str, str], ...] = (
     (r"INFERENCE_NUM_THREADS[\"']?\s*[:=,]\s*[\"']AUTO", "whole numbers alone are taken: leave it out for all cores (NUM_STREAMS takes AUTO)"),
     (r"\bcompiled(?:_model)?\(\s*\[[^\]\n]*,", "a list is one value for each input, and no batch: numpy.stack the rows; here: benchmark.batch"),
     (r"INFERENCE_PRECISION_HINT[\"']?\s*[:=,]\s*[\"']?(?:f16|fp16|FP16|(?:ov\.)?Type\.f16)", "many CPUs take it and compute in bf16: read the property back; here: each measurement names its precision"),
+    (r"OVConfig\([^)]*?\bcompression\s*=", "it is taken and not used: quantization_config=OVQuantizationConfig(...); here: recipe int8"),
     (r"(?s)(?:ovms|model_server)(?!.*--rest_port).*?(?P<found>--port[ =]\d+)", "that is gRPC: requests by REST need --rest_port"),
 )  # fmt: skip
 

@@ -38,6 +38,12 @@ class Section:
         self._taken.add(name)
         return meanings[value]
 
+    def take_neutral(self, same: Mapping[str, object]) -> None:
+        """Count keys as read whose values are as good as none: these, and False."""
+        for name, value in self._raw.items():
+            if value is False or (name in same and same[name] == value):
+                self._taken.add(name)
+
     def section(self, name: str) -> "Section":
         """Return an inner section, whose own keys are to be read; an empty one for what is not there."""
         found = self.take(name)
@@ -86,7 +92,7 @@ def with_defaults(asked: dict[str, Any], defaults: Mapping[str, Any], of: str, n
     if missing:
         asked |= missing
         told = ", ".join(f"{name}={value}" for name, value in missing.items())
-        notes.append(f"not set, so what {of} took then is written out: {told}")
+        notes.append(f"not set, so what {of} took by itself is written out: {told}")
 
 
 def _shown(value: object) -> str:

@@ -34,12 +34,12 @@ def test_what_an_old_configuration_left_to_its_tool_is_what_it_was() -> None:
     bare = {"compression": {"algorithms": [{"name": "DefaultQuantization", "params": {}}]}}
     step = quantize(json.dumps(bare))
     assert (step.preset, step.subset_size, step.advanced.overflow_fix) == ("performance", 100_000, None)
-    assert "what POT took then is written out: preset=performance, subset_size=100000" in "".join(
+    assert "what POT took by itself is written out: preset=performance, subset_size=100000" in "".join(
         translate(json.dumps(bare)).notes
     )
     step = quantize('{"compression": {"algorithm": "quantization"}}')
     assert (step.preset, step.subset_size, step.advanced.overflow_fix) == ("performance", 256, "enable")
-    assert "what NNCF took then is written out: preset=performance, subset_size=256" in "".join(
+    assert "what NNCF took by itself is written out: preset=performance, subset_size=256" in "".join(
         translate('{"compression": {"algorithm": "quantization"}}').notes
     )
     asked = '{"compression": {"algorithm": "quantization", "preset": "mixed", "target_device": "VPU"}}'

@@ -10,6 +10,7 @@ CALLS = (
     "from nncf.torch import create_compressed_model", "config = nncf.NNCFConfig.from_json('c.json')",
     "nncf.quantize_with_tune_runner(m)", "nncf.QuantizationConfig()", "nncf.InputInfo(shape)",
     "nncf.CompressWeightsMode.INT8", "import nncf.tensorflow", "from openvino.tools.mo import convert_model",
+    "from openvino.tools import mo", "ir = mo.convert_model(m)", "from openvino.tools import pot, mo",
     "mo --input_model m.onnx --data_type FP16", "from openvino.tools.pot import Pipeline",
     "from openvino.runtime import Core", "from openvino.inference_engine import IECore",
     "accuracy_check -c a.yml", "omz_downloader --name x", "pip install openvino-dev",
@@ -34,6 +35,7 @@ def test_every_answer_is_asked_for_by_a_test() -> None:
 WRONG = (
     "core.read_model('models/dialogpt-openvino')", 'config = {"INFERENCE_NUM_THREADS": "AUTO"}',
     "compiled_model([t1, t2, t3])", '{"INFERENCE_PRECISION_HINT": "f16"}',
+    "OVConfig(input_info=None, compression={'algorithm': 'quantization'})",
     "docker run openvino/model_server --model_name m --port 9000",
 )  # fmt: skip
 
