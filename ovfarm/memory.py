@@ -16,7 +16,7 @@ guesses on the safe side. AWQ counts as looking at activations, whether the job 
 rows of calibration data take comes on top. A job that names ``limits.memory_gib`` is believed instead.
 """
 
-from math import ceil, log2
+from math import ceil, floor, log2
 
 from ovfarm.catalog import ModelFormat
 from ovfarm.recipes import Compress, Kind, StepParams
@@ -52,7 +52,14 @@ def estimate_gib(params: StepParams, model_bytes: int, model_format: ModelFormat
 def need_gib(params: StepParams, model_bytes: int, model_format: ModelFormat | None = None) -> int | None:
     """Return the memory that a node must have for a step, or None when any node will do."""
     expected = estimate_gib(params, model_bytes, model_format)
-    if expected < _WORTH_ASKING_GIB:
-        return None
-    # In bands, so that each size of model is not a need of its own.
-    return 1 << ceil(log2(expected))
+    return None if expected < _WORTH_ASKING_GIB else _band_gib(expected)
+
+
+def _band_gib(expected: float) -> int:
+    """Return the band of an estimate: eight between a power of two and the next, of whole GiB.
+
+    There are bands so that each size of model is not a need of its own; they are narrow because machines
+    have a little less than the power of two that they are sold with.
+    """
+    wide = max((1 << floor(log2(expected))) // 8, 1)
+    return ceil(expected / wide) * wide

@@ -6,7 +6,7 @@ from pydantic import JsonValue, ValidationError
 from ovfarm.errors import InvalidInput
 from ovfarm.hardware import Device, Need, Toolkit
 from ovfarm.jobs import DataRef, JobData, JobSpec, Limits, Part
-from ovfarm.memory import need_gib
+from ovfarm.memory import estimate_gib, need_gib
 from ovfarm.needs import may_hold_texts
 from ovfarm.plan import Edge, SourceModel, plan
 from ovfarm.presets import PRESETS
@@ -183,16 +183,35 @@ def test_the_lineage_of_a_package_leaves_out_what_did_not_make_its_model() -> No
 @pytest.mark.parametrize(
     ("params", "gib"),
     [
-        (Compress(), 8), (Compress(mode="int4_sym"), 8), (Compress(mode="int4_sym", awq=True), 16),
-        (Compress(mode="int4_sym", scale_estimation=True), 16), (Compress(mode="int4_sym", gptq=True), 16),
-        (Compress(mode="int4_sym", lora_correction=True), 16), (Compress(mode="auto"), 16),
-        (Compress(mode="int4_sym", ratio=0.5, sensitivity_metric="max_activation_variance"), 16),
-        (Convert(), 16), (Quantize(), 32), (Quantize(accuracy=AccuracyControl()), 32), (Package(), 8),
+        (Compress(), 8), (Compress(mode="int4_sym"), 8), (Compress(mode="int4_sym", awq=True), 12),
+        (Compress(mode="int4_sym", scale_estimation=True), 12), (Compress(mode="int4_sym", gptq=True), 12),
+        (Compress(mode="int4_sym", lora_correction=True), 12), (Compress(mode="auto"), 12),
+        (Compress(mode="int4_sym", ratio=0.5, sensitivity_metric="max_activation_variance"), 12),
+        (Convert(), 11), (Quantize(), 22), (Quantize(accuracy=AccuracyControl()), 22), (Package(), 8),
     ],
 )  # fmt: skip
 def test_what_a_step_does_with_a_model_decides_about_its_memory(params: StepParams, gib: int) -> None:
-    """What was measured for five gibibytes, rounded up to a power of two."""
+    """What was measured for five gibibytes, rounded up."""
     assert need_gib(params, 5 << 30) == gib
+
+
+@pytest.mark.parametrize(
+    ("gib", "band"),
+    [(1.7, None), (1.8, 5), (5.2, 11), (7, 15), (7.75, 16), (8, 18), (10, 22), (20, 44), (100, 208)],
+)
+def test_memory_is_asked_for_in_narrow_bands(gib: float, band: int | None) -> None:
+    """A conversion takes half a gibibyte and twice the model."""
+    asked = need_gib(Convert(), int(gib * (1 << 30)))
+    assert asked == band
+    assert asked is None or estimate_gib(Convert(), int(gib * (1 << 30))) <= asked
+
+
+def test_what_is_sold_as_a_machine_of_24_gb_quantizes_four_gigabytes() -> None:
+    """Linux sees 23.54 GiB of it."""
+    asked = need_gib(Quantize(), 4_000_000_000)
+    assert asked is not None
+    assert estimate_gib(Quantize(), 4_000_000_000) <= asked <= 23.54
+    assert (need_gib(Convert(), int(3.9 * (1 << 30))) or 0) <= 15.6, "and one of 16 GB converts almost four"
 
 
 def test_a_large_model_asks_for_a_node_with_memory() -> None:
@@ -200,7 +219,7 @@ def test_a_large_model_asks_for_a_node_with_memory() -> None:
     small = {step.need.memory_gib for step in plan(spec, SourceModel(100 << 20))}
     assert small == {None}
     needs = {step.name: step.need.memory_gib for step in plan(spec, SourceModel(3 << 30))}
-    assert needs == {"convert": 8, "compress": 8, "evaluate": 16, "benchmark": 16, "package": 8}
+    assert needs == {"convert": 7, "compress": 5, "evaluate": 10, "benchmark": 10, "package": 5}
     named = spec.model_copy(update={"limits": Limits(memory_gib=64)})
     assert {step.need.memory_gib for step in plan(named, SourceModel(3 << 30))} == {64}
     large = spec.model_copy(update={"targets": (Need.model_validate("cpu/memory=32"),)})
