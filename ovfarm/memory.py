@@ -13,7 +13,9 @@ of 80, 320 and 640 MB, 32 calibration rows of 32 tokens):
 An evaluation of FP32 against itself has peaked at 4.0 times the model, a benchmark at 6.1, of which half was
 the model's file, mapped: the kernel takes those pages back, so that 3 times is asked for. The others are
 guesses on the safe side. AWQ counts as looking at activations, whether the job has data or not. What large
-rows of calibration data take comes on top. A job that names ``limits.memory_gib`` is believed instead.
+rows of calibration data take comes on top: GPTQ keeps twice the inputs of a layer for each of its own
+``gptq_params.subset_size`` rows (0.5 GiB for 128 rows of 1024 by 512), and how wide layers are is not known
+before the model is opened. A job that names ``limits.memory_gib`` is believed instead.
 """
 
 from math import ceil, floor, log2

@@ -48,6 +48,10 @@ RUNNING: dict[C | N, Hint] = {
                 why="AWQ on fewer of the samples", times={"compress.advanced.awq_params.subset_size": 0.25}
             ),
             Remedy(
+                why="GPTQ on fewer of the samples, of which it keeps a layer's inputs",
+                times={"compress.advanced.gptq_params.subset_size": 0.25},
+            ),
+            Remedy(
                 why="layers ranked by their weights, without activations",
                 overrides={"compress.sensitivity_metric": None},
             ),

@@ -237,3 +237,13 @@ def test_failures_and_notes_of_old_rows_still_load() -> None:
     assert Failure.model_validate(old).patches == ()
     assert Failure.model_validate(old).failure_class is FailureClass.LIMIT
     assert Note.model_validate({"code": "busy_host", "message": "m"}).code is NoteCode.BUSY_HOST
+
+
+def test_gptq_is_told_to_keep_fewer_rows_and_others_are_not() -> None:
+    """It has a number of rows of its own, whatever ``subset_size`` is."""
+    path = "compress.advanced.gptq_params.subset_size"
+    spec = JobSpec(model=MODEL, recipe="int4", data=HALVES, overrides={"compress.gptq": True})
+    asked = [patch.overrides for patch in shown(spec, FailureCode.OUT_OF_MEMORY, "compress")]
+    assert {path: 32} in asked
+    plain = JobSpec(model=MODEL, recipe="int4", data=HALVES)
+    assert not any(path in patch.overrides for patch in shown(plain, FailureCode.OUT_OF_MEMORY, "compress"))
