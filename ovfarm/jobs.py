@@ -202,7 +202,10 @@ class ArtifactView(Document):
 
 
 class StepOutcome(Document):
-    """What one step found out; ``chosen`` is what a choice took, with the gates that it looked at."""
+    """What one step found out; ``chosen`` is what a choice took, with the gates that it looked at.
+
+    ``artifact_bytes`` is the size of what it made, without statistics that were kept beside it.
+    """
 
     name: str
     kind: Kind

@@ -234,3 +234,7 @@ class Manifest(Document):
     def size(self) -> int:
         """The bytes of all files."""
         return sum(entry.size for entry in self.files.values())
+
+    def size_without(self, folder: str) -> int:
+        """Return the bytes of all files but those in a folder."""
+        return sum(entry.size for name, entry in self.files.items() if not name.startswith(f"{folder}/"))

@@ -10,6 +10,7 @@ from ovfarm.advice import Advice
 from ovfarm.errors import Conflict, NotFound
 from ovfarm.failures import Failure
 from ovfarm.jobs import ArtifactView, JobResult, JobSummary, JobView, StepOutcome, StepView
+from ovfarm.plan import STATISTICS
 from ovfarm.recipes import Kind
 from ovfarm.results import NoteCode, StepResult, stopped
 from ovfarm.shapes import public_id
@@ -146,7 +147,7 @@ def _outcome(step: Step, made: Artifact | None, model: str | None, advice: Advic
         element_types=found.element_types,
         chosen=found.chosen,
         artifact=step.artifact_id,
-        artifact_bytes=made.manifest.size if made else None,
+        artifact_bytes=made.manifest.size_without(STATISTICS) if made else None,
     )
 
 

@@ -5,7 +5,7 @@ from ovfarm.hints import HINTS
 from ovfarm.jobs import Limits
 from ovfarm.patches import Patch
 from ovfarm.recipes import Probe
-from ovfarm.results import Note, NoteCode, StepResult
+from ovfarm.results import FileEntry, Manifest, Note, NoteCode, StepResult
 from ovfarm.states import StepState
 from storage import outcomes, queries
 from storage.outcomes import Product
@@ -54,3 +54,15 @@ def test_a_note_is_shown_with_words(farm: Farm) -> None:
     with farm.database.read() as session:
         (step,) = queries.result(session, farm.team, job.id).steps
     assert step.notes[0].hint == HINTS[NoteCode.EMULATED].words
+
+
+def test_what_is_kept_beside_a_model_is_none_of_its_size(farm: Farm) -> None:
+    job = farm.submit()
+    sizes = {"model.xml": 10, "model.bin": 90, "statistics/metadata.json": 1000}
+    files = {name: FileEntry(digest=f"{size:064d}", size=size) for name, size in sizes.items()}
+    with farm.database.write() as session:
+        made = Product(StepResult(), Manifest(files=files), "0" * 64)
+        outcomes.succeed(session, farm.must_claim(), "k", made)
+    with farm.database.read() as session:
+        (step,) = queries.result(session, farm.team, job.id).steps
+    assert step.artifact_bytes == 100
