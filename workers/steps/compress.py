@@ -25,6 +25,7 @@ from workers.kit import (
     whole,
 )  # fmt: skip
 from workers.kit.compiled import compiled_once
+from workers.kit.flattened import flattened
 from workers.kit.quantized import is_quantized
 from workers.protocol import Bench, StepFailed, failed
 
@@ -106,7 +107,7 @@ class _Work:
     def _passed(self, model: ov.Model, params: Compress) -> ov.Model:
         try:
             with calls.refusals(params), compiled_once():
-                return _compressed(model, params, self.bench, self._ignored(params, model))
+                return flattened(_compressed(model, params, self.bench, self._ignored(params, model)))
         except nncf.InvalidGroupSizeError as refused:
             raise _group_size(self.params, params, model, str(refused)) from refused
 
