@@ -8,6 +8,7 @@ from ovfarm.failures import FailureCode
 from ovfarm.recipes import Evaluate
 from ovfarm.results import Measurement, StepResult
 from tests.steps.conftest import Benches, network
+from workers.kit import synthetic
 from workers.protocol import StepFailed
 from workers.steps import evaluate
 
@@ -81,3 +82,24 @@ def test_odd_rows_are_half_of_the_rows(model: Path, rows: Path, bench: Benches) 
     made = bench(model=model, reference=model, evaluation=rows)
     made.parts["evaluation"] = "odd"
     assert named(evaluate.run(Evaluate(), made))["accuracy"].conditions.samples == 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "low", "high"),
+    [
+        (ov.Type.u8, "image", 0, 255),
+        (ov.Type.i8, "x", -128, 127),
+        (ov.Type.u8, "pixel_mask", 1, 1),
+        (ov.Type.i8, "token_type_ids", 0, 0),
+        (ov.Type.i64, "input_ids", 0, 1),
+    ],
+)
+def test_random_rows_are_as_wide_as_pixels_are(
+    kind: ov.Type, name: str, low: int, high: int, tmp_path: Path
+) -> None:
+    from openvino import opset13 as ops
+
+    x = ops.parameter([-1, 3, 16, 16], kind, name=name)
+    x.output(0).get_tensor().set_names({name})
+    found = synthetic.Synthesis(ov.Model([ops.result(x)], [x]), tmp_path, 32, 0).feed()[name]
+    assert (found.min(), found.max()) == (low, high)

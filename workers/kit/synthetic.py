@@ -5,6 +5,7 @@ vocabulary ends an inference.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -19,6 +20,8 @@ from workers.protocol import failed
 _TOKENS = 32
 _WAVE = 4000
 _ENOUGH_BYTES = 1 << 30
+_OF_BYTES = {np.dtype(np.uint8), np.dtype(np.int8)}
+_OF_TOKENS = ("_id", "token")
 
 
 def samples(network: ov.Model, folder: Path, rows: int, seed: int) -> Samples:
@@ -46,18 +49,21 @@ class Synthesis:
         dtype = np.dtype(port.get_element_type().to_dtype())
         if np.prod(shape, dtype=float) * dtype.itemsize > _ENOUGH_BYTES:
             raise _refused(FailureCode.DATASET_SHAPE, f"random rows of {shape} for {name!r} are too large")
-        return self._filled(name, shape, dtype.kind).astype(dtype)
+        return self._filled(name, shape, dtype).astype(dtype)
 
-    def _filled(self, name: str, shape: tuple[int, ...], kind: str) -> Array:
-        if name.endswith("attention_mask"):
+    def _filled(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        if name.endswith("mask"):
             return np.ones(shape)
         if name == "position_ids":
             return np.broadcast_to(np.arange(shape[-1]), shape)
         if name in {"beam_idx", "token_type_ids"}:
             # Every row starts from the empty state, so any of them will do.
             return np.zeros(shape)
-        if kind == "f":
+        if dtype.kind == "f":
             return self._dice.standard_normal(shape)
+        if dtype in _OF_BYTES and not any(word in name for word in _OF_TOKENS):
+            # Pixels, or quantized values: nearly nothing is seen of a model that is shown 0 and 1 alone.
+            return self._dice.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape)
         return self._dice.integers(0, max(self._about.vocab_size, 2), shape)
 
     def _shape(self, port: ov.Output) -> tuple[int, ...]:
