@@ -187,7 +187,8 @@ class Evaluate(_Gated):
     """Measure accuracy on labelled data, and the distance of the outputs to the reference.
 
     ``max_drop`` makes it a gate: it passes when the accuracy is at most so much below the reference's
-    on the same rows, or without labels when the top class differs on at most this share of the rows.
+    on the same rows, or without labels when the top class differs on at most this share of the rows,
+    tokens or pixels, and so little is missing from R² = 1 of outputs that are no classes.
     """
 
     step_version: ClassVar[int] = 4

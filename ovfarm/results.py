@@ -77,6 +77,7 @@ class NoteCode(StrEnum):
 
     LITTLE_CALIBRATION_DATA = "little_calibration_data"
     LITTLE_EVALUATION_DATA = "little_evaluation_data"
+    SMOOTH_QUANT_OFF = "smooth_quant_off"
     TRANSFORMER = "transformer"
     TRANSFORMER_NOT_TOLD = "transformer_not_told"
     RANDOM_DATA = "random_data"
@@ -138,7 +139,7 @@ class Port(Document):
     network: str = Field(default="", max_length=200)
 
 
-Metric = Literal["accuracy", "agreement", "r_squared", "cosine_distance"]
+Metric = Literal["accuracy", "agreement", "r_squared", "cosine_distance", "relative_l2"]
 
 
 class Gate(Document):

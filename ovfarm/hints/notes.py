@@ -53,6 +53,11 @@ NOTES: dict[C | N, Hint] = {
         means="There were few rows to judge by.",
         words="give some hundreds of rows to evaluate on: with few, one of them decides",
     ),
+    N.SMOOTH_QUANT_OFF: Hint(
+        topic=Topic.ACCURACY,
+        means="A transformer was quantized without SmoothQuant, because accuracy control gives layers back.",
+        words="nothing to do; an alpha other than NNCF's in smooth_quant_alphas switches it on",
+    ),
     N.TRANSFORMER: Hint(
         topic=Topic.ACCURACY,
         means="Attention was found, so NNCF was told that this is a transformer.",

@@ -175,7 +175,6 @@ def test_labels_may_be_floats_that_are_whole(
 
 @pytest.mark.parametrize(("labels", "words", "hint"), [
     (np.eye(4)[np.zeros(32, int)], "float64 of shape (32, 4)", "argmax(axis=1)"),
-    (np.zeros((32, 1), int), "of shape (32, 1)", "labels[:, 0]"),
     (np.array(["cat"] * 32), "<U3", "number the classes"),
     (np.zeros(32, bool), "bool", "labels.astype(int)"),
     (np.array([0.0] * 31 + [0.5]), "0.5 is none, in row 31 (from 0)", "number the classes"),

@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import nncf
+import numpy as np
+import openvino as ov
 
-from workers.kit import data
+from workers.kit import data, graph
+from workers.kit.runner import Runner
 from workers.protocol import Bench
+
+_ALREADY = "the model computes this before anything is quantized: mend it, or the calibration data"
 
 
 class Batches:
@@ -26,3 +31,15 @@ class Batches:
 def dataset(samples: data.Samples, size: int, subset: int, bench: Bench) -> nncf.Dataset:
     """Return a dataset of batches of ``size`` rows, of which NNCF takes up to ``subset``."""
     return nncf.Dataset(Batches(samples, size, min(subset, -(-len(samples) // size)), bench))
+
+
+def check_computes(model: ov.Model, samples: data.Samples, size: int) -> None:
+    """Raise StepFailed for a model with an output of NaN alone: quantizing it would measure nothing.
+
+    One batch is enough to see it. Single numbers that are not finite are left to those who compare.
+    """
+    batch = next(samples.batches(size))
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for output, port in zip(Runner(compiled).outputs(batch.feed, batch.count), compiled.outputs, strict=True):
+        if output.dtype.kind == "f" and not np.isfinite(output).any():
+            graph.check_finite(output, port, _ALREADY)

@@ -1,17 +1,122 @@
-"""Labels against scores: a class number for each row, and one score for each class."""
+"""Which numbers of an output are scores of classes; and labels, counted against such scores.
+
+Nothing in a model says what its outputs mean. A softmax, a sigmoid, whole numbers and the names that
+exporters give say it; where none of them does, one score for each class of a row is taken for classes,
+and an output with more sides is not known to be any.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
+import openvino as ov
 
 from ovfarm.failures import FailureCode
 from workers.kit.data import Array
 from workers.kit.data.rows import bad
 
+# What transformers and torch write for a token or a pixel that has no class.
+IGNORED = -100
+_SOFTMAX = {"Softmax", "SoftMax", "LogSoftmax"}
+_OF_SCORES = ("logit", "prob", "softmax", "score")
+_OF_NUMBERS = ("hidden_state", "embed", "pool", "feature", "depth", "image", "sample", "box")
+_WHOLE = {ov.Type.boolean, ov.Type.i32, ov.Type.i64, ov.Type.u32, ov.Type.u64}
 
-def right(output: Array, labels: Array) -> int:
-    """Return in how many rows the highest score is at the label; raises StepFailed for labels that misfit."""
-    scores = output.reshape(len(output), -1)
-    if sum(side > 1 for side in output.shape[1:]) != 1:
-        raise _no_classes(output)
+
+class Kind(Enum):
+    """What an output holds."""
+
+    CLASSES = auto()  # scores, of which the highest counts
+    WHOLE = auto()  # class numbers, or others that are either the same or not
+    NUMBERS = auto()  # numbers of their own: embeddings, depths, chances of which several may be high
+    UNKNOWN = auto()  # classes if a row has one score for each, else not known to be any
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What is known of an output before it is computed; ``axis`` is that of its softmax."""
+
+    name: str
+    kind: Kind
+    axis: int | None = None
+    shape: tuple[int | None, ...] = ()
+
+    def classes(self, shape: tuple[int, ...]) -> int | None:
+        """Return the axis along which the highest number is a class; None where there is no such axis."""
+        if self.kind in {Kind.WHOLE, Kind.NUMBERS}:
+            return None
+        return _axis(shape, self.shape) if self.axis is None else self.axis % len(shape)
+
+    def certain(self, shape: tuple[int, ...]) -> bool:
+        """Tell whether the highest number is a class, and not a guess."""
+        return self.kind is Kind.CLASSES or (self.kind is Kind.UNKNOWN and len(_sides(shape)) == 1)
+
+
+def meaning(port: ov.Output) -> Meaning:
+    """Return what an output of a model holds, told by its type, by what computes it and by its name."""
+    names = " ".join(sorted(port.get_names())).lower()
+    partial = port.get_partial_shape()
+    sides = () if partial.rank.is_dynamic else tuple(d.get_length() if d.is_static else None for d in partial)
+    node = port.get_node().input_value(0).get_node()
+    name = port.get_any_name() if port.get_names() else ""
+    if port.get_element_type() in _WHOLE:
+        return Meaning(name, Kind.WHOLE, shape=sides)
+    if node.get_type_name() in _SOFTMAX:
+        return Meaning(name, Kind.CLASSES, int(node.get_attributes()["axis"]), sides)
+    if node.get_type_name() == "Sigmoid":
+        return Meaning(name, Kind.NUMBERS, shape=sides)
+    return Meaning(name, _by_name(names), shape=sides)
+
+
+def _by_name(names: str) -> Kind:
+    if any(word in names for word in _OF_SCORES):
+        return Kind.CLASSES
+    return Kind.NUMBERS if any(word in names for word in _OF_NUMBERS) else Kind.UNKNOWN
+
+
+def _sides(shape: tuple[int, ...]) -> list[int]:
+    """Return the axes of more than one value, that of the rows left out."""
+    return [axis for axis, side in enumerate(shape) if axis and side > 1]
+
+
+def _axis(shape: tuple[int, ...], known: tuple[int | None, ...]) -> int | None:
+    """Return the axis of classes: the only side, the last of tokens, the first of pixels.
+
+    Pixels whose classes come last (NHWC) are told by free or equal sides before a fixed one.
+    """
+    sides = _sides(shape)
+    if len(sides) < 2:
+        return sides[0] if sides else None
+    last = len(shape) - 1
+    found = last if last == 2 or _classes_last(shape, known) else 1
+    return found if found in sides else None
+
+
+def _classes_last(shape: tuple[int, ...], known: tuple[int | None, ...]) -> bool:
+    if len(known) == len(shape) and (known[1] is None) != (known[-1] is None):
+        return known[1] is None
+    return len(set(shape[1:-1])) == 1 and shape[-1] != shape[1]
+
+
+def right(output: Array, labels: Array, held: Meaning) -> tuple[int, int]:
+    """Return how many labels are at the highest score, and how many count; raises StepFailed for misfits.
+
+    There is a label for each row, or one for each token or pixel, of which IGNORED ones do not count.
+    """
+    if held.kind is Kind.WHOLE and output.size == labels.size:
+        counted = labels != IGNORED
+        return int((output.reshape(labels.shape) == labels)[counted].sum()), int(counted.sum())
+    if labels.ndim == 1:
+        if len(_sides(output.shape)) != 1:
+            raise _no_classes(output)
+        return _hits(output.reshape(len(output), -1), labels), len(labels)
+    scores = np.moveaxis(output, _beside(output, labels, held), -1)
+    counted = labels != IGNORED
+    return _hits(scores[counted], labels[counted]), int(counted.sum())
+
+
+def _hits(scores: Array, labels: Array) -> int:
+    """Return how many of the labels are at the highest of their scores ``[labels, classes]``."""
     classes = scores.shape[1]
     outside = labels[(labels < 0) | (labels >= classes)]
     if outside.size:
@@ -23,9 +128,20 @@ def right(output: Array, labels: Array) -> int:
     return int((scores.argmax(axis=1) == labels).sum())
 
 
-def top(output: Array) -> Array:
-    """Return the place of the highest of each row's numbers."""
-    return np.asarray(output.reshape(len(output), -1).argmax(axis=1))
+def _beside(output: Array, labels: Array, held: Meaning) -> int:
+    """Return the axis of classes of which the rest has the shape of the labels."""
+    fitting = [
+        axis
+        for axis in range(1, output.ndim)
+        if output.shape[axis] > 1 and output.shape[:axis] + output.shape[axis + 1 :] == labels.shape
+    ]
+    if not fitting:
+        raise _misfit(
+            f"the labels have the shape [{_told(labels)}], the model's first output [{_told(output)}]: "
+            "it has not one score of each class for each label"
+        )
+    likely = held.classes(output.shape)
+    return likely if likely in fitting else fitting[0]
 
 
 def one_number(output: Array) -> bool:
@@ -34,12 +150,21 @@ def one_number(output: Array) -> bool:
 
 
 def _no_classes(output: Array) -> Exception:
-    sides = ", ".join(["rows", *map(str, output.shape[1:])])
     why = "one number a row, and no classes" if one_number(output) else "several scores for each class"
+    return _misfit(
+        "labels are class numbers, one a row, of an output [rows, classes]; the model's first output is "
+        f"[{_told(output)}]: {why}"
+    )
+
+
+def _told(array: Array) -> str:
+    return ", ".join(["rows", *map(str, array.shape[1:])])
+
+
+def _misfit(words: str) -> Exception:
     return bad(
         FailureCode.LABELS_MISFIT,
-        "labels are class numbers of an output [rows, classes]; the model's first output is "
-        f"[{sides}]: {why}",
-        hint="take the labels out of the dataset, and the outputs are compared with the reference's; or "
-        "export the model with one score for each class of a row",
+        words,
+        hint="give a label for each token or pixel that has scores (of one-hot labels their argmax), or take "
+        "the labels out of the dataset: the outputs are then compared with the reference's",
     )

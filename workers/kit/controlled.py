@@ -5,36 +5,48 @@ NNCF returns a model also when the drop that was asked for cannot be reached; he
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 
 import nncf
-import numpy as np
 import openvino as ov
 
+from ovfarm import rules
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.patches import Patch
 from ovfarm.recipes import Quantize
 from ovfarm.tuning import AccuracyControl
-from workers.kit import calls, classification, data, options, stats
+from workers.kit import calls, classification, comparison, data, graph, options
+from workers.kit.judging import CandidateBroken, candidate
 from workers.kit.quantized import is_quantized
 from workers.kit.runner import Runner
+from workers.kit.tally import Tally
 from workers.protocol import StepFailed, failed
+
+_OFF = -1.0
+_BROKEN = "the quantization broke the model: keep more of it in floating point (ignored_scope)"
+_ORIGINAL_BROKEN = "the model computes this before anything is quantized: mend it, or the evaluation data"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A batch, and the original's outputs for it where it has no labels."""
+
+    batch: data.Batch
+    answers: list[data.Array] | None
 
 
 class _Rows:
-    """The labelled batches of a dataset, read anew each time that NNCF goes over them.
+    """The batches of a dataset, read anew each time that NNCF goes over them."""
 
-    What ``answers`` gives stands for labels where there are none: classes, or single numbers.
-    """
-
-    def __init__(self, samples: data.Samples, size: int, answers: Runner | None) -> None:
+    def __init__(self, samples: data.Samples, size: int, original: Runner | None) -> None:
         self._samples = samples
         self._size = size
-        self._answers = answers
+        self._original = original
 
-    def __iter__(self) -> Iterator[data.Batch]:
+    def __iter__(self) -> Iterator[_Asked]:
         for batch in self._samples.batches(self._size, labels=True):
-            yield batch if self._answers is None else replace(batch, labels=_answered(self._answers, batch))
+            original = self._original
+            yield _Asked(batch, None if original is None else _finite(original, batch, _ORIGINAL_BROKEN))
 
     def __len__(self) -> int:
         return math.ceil(len(self._samples) / self._size)
@@ -43,61 +55,79 @@ class _Rows:
 class Accuracy:
     """Accuracy of a compiled model on labelled rows, as a function that NNCF calls.
 
-    Where the data has no labels, the answers of ``original`` stand for them, if there is one; else
-    StepFailed is raised.
+    Where the data has no labels, the outputs of ``original`` stand for them unless the control is
+    ``strict``; then StepFailed is raised.
     """
 
-    def __init__(self, samples: data.Samples, size: int, original: ov.Model | None = None) -> None:
-        if not samples.labelled and original is None:
+    def __init__(self, samples: data.Samples, size: int, original: ov.Model, *, strict: bool) -> None:
+        if not samples.labelled and strict:
             raise failed(
                 FailureClass.USER,
                 FailureCode.LABELS_MISSING,
                 "accuracy control needs labels, and the evaluation data has none",
                 hint="add an array or a column 'labels' to the dataset, or leave accuracy out",
             )
-        answers = None if samples.labelled or original is None else Runner(_in_f32(original))
-        self._labelled = samples.labelled
+        self._known = [classification.meaning(port) for port in original.outputs]
         self.measure = "accuracy" if samples.labelled else "agreement with the original"
-        self.rows = _Rows(samples, size, answers)
+        self.rows = _Rows(samples, size, None if samples.labelled else Runner(_in_f32(original)))
 
-    def __call__(self, model: ov.CompiledModel, rows: Iterable[data.Batch]) -> tuple[float, None]:
-        """Return the share of rows whose highest score is at the label; NNCF gives some rows, or all.
+    def __call__(self, model: ov.CompiledModel, rows: Iterable[_Asked]) -> tuple[float, None]:
+        """Return the share of labels that are right; NNCF gives some rows, or all.
 
-        Of single numbers that the original has answered it is R²: there is nothing to be right about.
+        Without labels it is what the worst output has kept: the share of the original's top classes, or
+        R² where it has no classes. Of a model that computes NaN it is 0, and NNCF goes on.
         """
-        right = count = 0
-        fit = stats.Fit()
         runner = Runner(model)
-        for batch in rows:
-            output, labels = _first(runner, batch), np.asarray(batch.labels)
-            count += batch.count
-            if self._labelled:
-                right += classification.right(output, labels)
-            elif classification.one_number(output):
-                self.measure = "R² to the original's numbers"
-                fit.add(output, labels)
-            else:
-                right += int((classification.top(output) == labels).sum())
-        return (fit.r_squared if fit.count else right / count), None
+        try:
+            return self._kept(runner, rows, _BROKEN), None
+        except CandidateBroken:
+            return 0.0, None
 
-    def of(self, model: ov.Model) -> float:
-        """Return the accuracy of a model, computed in f32."""
-        return self(_in_f32(model), self.rows)[0]
+    def of(self, model: ov.Model, hint: str = _BROKEN) -> float:
+        """Return the accuracy of a model, computed in f32; raises StepFailed for NaN."""
+        return self._kept(Runner(_in_f32(model)), self.rows, hint)
+
+    def _kept(self, runner: Runner, rows: Iterable[_Asked], hint: str) -> float:
+        tally = Tally.of(self._known)
+        for asked in rows:
+            with candidate():
+                outputs = _finite(runner, asked.batch, hint)
+            if asked.answers is not None:
+                tally.compare(outputs, asked.answers, asked.batch)
+            elif asked.batch.labels is not None:
+                tally.judge(outputs, None, asked.batch.labels)
+        if tally.accuracy is not None:
+            return tally.accuracy
+        lost = comparison.worst(tally.outputs)
+        if lost.metric == "r_squared":
+            self.measure = "R² to the original's numbers"
+        return 1 - lost.value
 
 
 def _in_f32(model: ov.Model) -> ov.CompiledModel:
     return ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
-def _first(runner: Runner, batch: data.Batch) -> data.Array:
-    """Return the first output of the rows that count."""
-    return runner.outputs(batch.feed, batch.count)[0]
+def _finite(runner: Runner, batch: data.Batch, hint: str) -> list[data.Array]:
+    """Return the outputs of the rows that count; raises StepFailed for NaN."""
+    outputs = runner.outputs(batch.feed, batch.count)
+    for output, port in zip(outputs, runner.ports, strict=True):
+        graph.check_finite(output, port, hint)
+    return outputs
 
 
-def _answered(runner: Runner, batch: data.Batch) -> data.Array:
-    """Return what stands for labels: the top classes, or the numbers of an output that has one a row."""
-    output = _first(runner, batch)
-    return output if classification.one_number(output) else classification.top(output)
+def unsmoothed(params: Quantize, model: ov.Model) -> Quantize:
+    """Return a quantization without SmoothQuant where it would be NNCF's choice and not the user's.
+
+    What SmoothQuant has moved from activations into weights stays when their layers go back to floating
+    point, and such a transformer is right less often than the original.
+    """
+    chosen = list(rules.given(params, ["advanced.smooth_quant_alphas"]))
+    if params.accuracy is None or chosen or calls.model_type(params, model) is None:
+        return params
+    off = params.advanced.smooth_quant_alphas.model_copy(update={"matmul": _OFF})
+    advanced = params.advanced.model_copy(update={"smooth_quant_alphas": off})
+    return params.model_copy(update={"advanced": advanced})
 
 
 def quantize(
@@ -107,7 +137,7 @@ def quantize(
 
     Raises StepFailed when too much is lost and the control is strict.
     """
-    before = accuracy.of(model)
+    before = accuracy.of(model, _ORIGINAL_BROKEN)
     with calls.refusals(params):
         quantized = nncf.quantize_with_accuracy_control(
             model,
@@ -125,9 +155,9 @@ def quantize(
             advanced_quantization_parameters=options.quantization(params.advanced),
             advanced_accuracy_restorer_parameters=options.restorer(control),
         )
-    if control.strict and not is_quantized(quantized):
-        raise _all_given_back(before, control)
     after = accuracy.of(quantized)
+    if control.strict and not is_quantized(quantized):
+        raise _all_given_back(before, after, control, accuracy.measure)
     if control.strict and (words := too_far(before, after, control, accuracy.measure)):
         raise _refused(words, before, after, control)
     return quantized, before, after
@@ -144,7 +174,30 @@ def too_far(before: float, after: float, control: AccuracyControl, measure: str)
     )
 
 
-def _all_given_back(before: float, control: AccuracyControl) -> StepFailed:
+def in_vain(before: float, after: float, control: AccuracyControl, measure: str) -> str | None:
+    """Say that a model is not the original although every layer of it went back to floating point."""
+    if too_far(before, after, control, measure) is None:
+        return None
+    return (
+        f"all layers went back to floating point, and {measure} is still {after:.4f} where the original's is "
+        f"{before:.4f}: what SmoothQuant moved into the weights stays there"
+    )
+
+
+def _all_given_back(before: float, after: float, control: AccuracyControl, measure: str) -> StepFailed:
+    if words := in_vain(before, after, control, measure):
+        return failed(
+            FailureClass.USER,
+            FailureCode.ACCURACY_DROP,
+            words,
+            hint="leave smooth_quant_alphas out: accuracy control is then done without SmoothQuant",
+            patches=(
+                Patch(
+                    why="quantize without SmoothQuant",
+                    overrides={"quantize.advanced.smooth_quant_alphas.matmul": _OFF},
+                ),
+            ),
+        )
     more = max(2 * control.max_drop, 0.02)
     return failed(
         FailureClass.USER,

@@ -96,7 +96,10 @@ def check_rows(got: tuple[int, ...], rows: int, port: ov.Output, inputs: Iterabl
         )
 
 
-def check_finite(values: NDArray[Any], port: ov.Output) -> None:
+_BROKEN = "the optimisation broke the model: keep more of it in floating point (ignored_scope)"
+
+
+def check_finite(values: NDArray[Any], port: ov.Output, hint: str = _BROKEN) -> None:
     """Raise StepFailed when an output has NaN or infinity: every distance to it would be nothing as well."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         bad = int(values.size - np.isfinite(values).sum())
@@ -105,7 +108,7 @@ def check_finite(values: NDArray[Any], port: ov.Output) -> None:
             FailureCode.OUTPUT_NOT_FINITE,
             f"{bad} of {values.size} values of an output of shape {port.get_partial_shape()} are NaN or "
             "infinite",
-            hint="the optimisation broke the model: keep more of it in floating point (ignored_scope)",
+            hint=hint,
         )
 
 

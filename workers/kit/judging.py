@@ -1,55 +1,47 @@
 """Whether a model has lost too much: the drop from its reference on the same rows, against a bound."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ovfarm.failures import FailureCode
 from ovfarm.results import Conditions, Gate, Measurement, Metric, Unit
+from workers.kit.comparison import Drop
 from workers.protocol import StepFailed
 
 # Shares of rows are sums of fractions: a drop of exactly the bound must not fail by their rounding.
 _ROUNDING = 1e-9
+# The same share of squares that classes may lose of their scores' spread (``comparison``): a half.
+_LONG = 0.5**0.5
 
 
-def judged(
-    found: Sequence[Measurement], before: float | None, max_drop: float, conditions: Conditions
-) -> Gate:
-    """Return the gate of what was measured.
-
-    ``before`` is the reference's accuracy on the same rows; without labels it is None, and the share
-    of rows on which the top class differs from the reference's is the drop. Where a row has one number,
-    and no classes, it is what is missing from R² = 1.
-    """
-    values = {measurement.name: measurement.value for measurement in found}
+def judged(drop: Drop, max_drop: float, conditions: Conditions) -> Gate:
+    """Return the gate of what is lost at most."""
+    passed = drop.value <= max_drop + _ROUNDING
     on = f"on {conditions.samples} rows, {conditions.device}"
-    metric: Metric
-    if before is not None:
-        metric, drop = "accuracy", before - values["accuracy"]
-        told = f"accuracy {values['accuracy']:.4f}, the reference's {before:.4f} ({on}): a drop of {drop:.4f}"
-    elif "agreement" in values:
-        metric, drop = "agreement", 1 - values["agreement"]
-        told = f"the top class differs from the reference's for {drop:.4f} {on}"
-    else:
-        metric, drop = "r_squared", 1 - values["r_squared"]
-        told = f"an output has one number a row: its R² to the reference's is {drop:.4f} below 1 {on}"
-    passed = drop <= max_drop + _ROUNDING
     return Gate(
         passed=passed,
-        metric=metric,
-        value=drop,
+        metric=drop.metric,
+        value=drop.value,
         bound=max_drop,
-        words=f"{told}, {'within' if passed else 'more than'} max_drop {max_drop:g}",
+        words=f"{drop.words} ({on}), {'within' if passed else 'more than'} max_drop {max_drop:g}"[:1000],
     )
 
 
-def judged_by_distance(worst: Measurement, max_drop: float) -> Gate:
-    """Return the gate of a model whose parts have no classes to agree on: a cosine distance is its drop."""
-    passed = worst.value <= max_drop
-    words = f"the outputs of its worst network are {worst.value:.4f} away (cosine)"
+def judged_by_distance(worst: Mapping[str, float], max_drop: float) -> Gate:
+    """Return the gate of a model whose parts have no classes to agree on: a cosine distance is its drop.
+
+    Directions say nothing of sizes: differences nearly as long as the outputs themselves pass no gate.
+    """
+    metric: Metric = "cosine_distance" if worst["relative_l2"] <= _LONG else "relative_l2"
+    told = (
+        "cosine" if metric == "cosine_distance" else "relative L2, which says that they are of another size"
+    )
+    passed = worst[metric] <= max_drop
+    words = f"the outputs of its worst network are {worst[metric]:.4f} away ({told})"
     return Gate(
         passed=passed,
-        metric="cosine_distance",
-        value=worst.value,
+        metric=metric,
+        value=worst[metric],
         bound=max_drop,
         words=f"{words}, {'within' if passed else 'more than'} max_drop {max_drop:g}",
     )

@@ -19,7 +19,8 @@ def evaluated(params: Evaluate, bench: Bench) -> StepResult:
     """Return each network's distance to its counterpart in the reference; raises StepFailed.
 
     The cosine distance is 1 - cos of an output as one row, averaged over the inputs that were made up;
-    that of the worst network is what a gate judges.
+    that of the worst network is what a gate judges, unless its numbers are of another size altogether
+    (``relative_l2``).
     """
     mine, theirs = (networks.networks(bench.inputs[role]) for role in ("model", "reference"))
     if mine.keys() != theirs.keys():
@@ -47,7 +48,7 @@ def evaluated(params: Evaluate, bench: Bench) -> StepResult:
     worst = tuple(_worst(found))
     if params.max_drop is None:
         return StepResult(measurements=(*worst, *found), notes=(note,))
-    gate = judging.judged_by_distance(worst[0], params.max_drop)
+    gate = judging.judged_by_distance({m.name: m.value for m in worst}, params.max_drop)
     measured = (*worst, judging.drop(gate, worst[0].conditions), *found)
     return gates.leave(gate, measured, (note,), bench.outputs)
 
@@ -64,7 +65,7 @@ def _compared(bench: Bench, name: str, *, pin_f32: bool) -> Iterator[Measurement
         samples=_FEEDS,
     )
     home = networks.home(bench.inputs["reference"], name)
-    cosines, largest = [], 0.0
+    cosines, largest, lengths = [], 0.0, 0.0
     for seed in range(_FEEDS):
         feed = synthetic.Synthesis(models["reference"], home, 1, seed).feed()
         theirs = list(_outputs(compiled["reference"], feed))
@@ -72,7 +73,12 @@ def _compared(bench: Bench, name: str, *, pin_f32: bool) -> Iterator[Measurement
             mine = list(_outputs(compiled["model"], feed))
         cosines.append(max(_distance(a, b) for a, b in zip(mine, theirs, strict=True)))
         largest = max(largest, *(float(np.abs(a - b).max()) for a, b in zip(mine, theirs, strict=True)))
-    values = {"cosine_distance": float(np.mean(cosines)), "max_abs_difference": largest}
+        lengths = max(lengths, *map(stats.relative, mine, theirs))
+    values = {
+        "cosine_distance": float(np.mean(cosines)),
+        "max_abs_difference": largest,
+        "relative_l2": lengths,
+    }
     for measured, value in values.items():
         yield Measurement(name=measured, subject=name, value=value, unit=Unit.DISTANCE, conditions=conditions)
 

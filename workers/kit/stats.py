@@ -30,7 +30,7 @@ class Interval:
         return (self.high - self.low) / 2 / self.value if self.value else float("inf")
 
 
-def wilson(successes: int, total: int) -> Interval:
+def wilson(successes: float, total: int) -> Interval:
     """Return a share with its 95 % score interval (Wilson 1927), which stays within 0 and 1."""
     share = successes / total
     z2 = _Z95**2
@@ -118,6 +118,11 @@ class Fit:
         self.residual += float(((mine - theirs) ** 2).sum())
 
     @property
+    def relative(self) -> float:
+        """Return the length of the differences as a share of the reference's (relative L2); 1 of zeros."""
+        return float(np.sqrt(self.residual / self.squares)) if self.squares else float(bool(self.residual))
+
+    @property
     def r_squared(self) -> float:
         """Return 1 - squared differences / squared spread of the reference: 1 is equal, below 0 is useless.
 
@@ -128,3 +133,10 @@ class Fit:
         if not whole:
             return 0.0 if self.residual else 1.0
         return 1 - self.residual / whole
+
+
+def relative(mine: Floats, theirs: Floats) -> float:
+    """Return the relative L2 distance of numbers to their counterparts."""
+    fit = Fit()
+    fit.add(mine, theirs)
+    return fit.relative

@@ -1,11 +1,14 @@
 """Measures how right a model is: accuracy on labelled data, and distance to the reference's outputs."""
 
+from collections.abc import Iterator
+
 import openvino as ov
 
 from ovfarm.failures import FailureClass, FailureCode
 from ovfarm.recipes import Evaluate
 from ovfarm.results import Conditions, Measurement, Note, NoteCode, StepResult
-from workers.kit import data, device, gates, graph, ir, judging, networks, several, synthetic
+from workers.kit import classification, data, device, gates, graph, ir, judging, networks, several, synthetic
+from workers.kit.comparison import Comparison
 from workers.kit.runner import Runner
 from workers.kit.tally import Tally
 from workers.protocol import Bench, failed
@@ -16,16 +19,20 @@ _FEW_ROWS = 30
 # From here on a loss is said aloud. MiniLM has a distance of 0.0025 in INT8 and of 0.04 in INT4; where
 # quantization ruins it, because nobody said that it is a transformer, of 0.38.
 _MUCH_ACCURACY, _MUCH_DISTANCE = 0.01, 0.05
+# Numbers in other directions by that much, and as long, are apart by so much of their length: √(2 · 0.05).
+_MUCH_LENGTH = 0.316
+_MUCH_DISAGREEMENT = 0.1
 
 
 def run(params: Evaluate, bench: Bench) -> StepResult:
     """Return ``accuracy`` when there are labels, distances when there is a reference; raises StepFailed.
 
-    Cosine distance is 1 - cos of the flattened outputs, averaged over rows (0 is equal); ``agreement``
-    is the share of rows with the same top class. An output with one number a row has ``r_squared`` in
-    their place. Both models compute in f32 unless told otherwise. Rows are read, computed and forgotten
-    batch by batch. With ``params.max_drop`` a ``drop`` is measured against the reference, and
-    ``gate.json`` says whether that is too much; a gate that did not pass is no failure, and neither is
+    Cosine distance is 1 - cos of the flattened outputs, averaged over rows (0 is equal); ``relative_l2``
+    is the length of the differences as a share of the reference's; ``agreement`` is the share of rows,
+    tokens or pixels with the same top class. What is no class is judged by ``r_squared``. Both models
+    compute in f32 unless told otherwise. Rows are read, computed and forgotten batch by batch. With
+    ``params.max_drop`` a ``drop`` is measured against the reference, and ``gate.json`` says whether
+    that is too much; a gate that did not pass is no failure, and neither is
     NaN, which passes none.
     """
     several_networks = len(networks.networks(bench.inputs["model"])) > 1
@@ -41,11 +48,11 @@ def run(params: Evaluate, bench: Bench) -> StepResult:
         precision=device.told(compiled).get("INFERENCE_PRECISION_HINT", ""),
         samples=len(samples),
     )
-    reference = None
-    if "reference" in bench.inputs:
-        reference = Runner(device.compiled(ir.read(bench.inputs["reference"]), bench, pin_f32=True))
+    original = ir.read(bench.inputs["reference"]) if "reference" in bench.inputs else None
+    reference = None if original is None else Runner(device.compiled(original, bench, pin_f32=True))
+    known = [classification.meaning(port) for port in (original or model).outputs]
     try:
-        tally = _counted(Runner(compiled), reference, samples, bench)
+        tally = _counted(Runner(compiled), reference, samples, Tally.of(known), bench)
     except judging.CandidateBroken as broken:
         if params.max_drop is None:
             raise
@@ -62,7 +69,7 @@ def _judged(
     notes += (*_precision(params, conditions), *_losses(tally, found))
     if params.max_drop is None:
         return StepResult(measurements=tuple(found), notes=notes)
-    gate = judging.judged(found, tally.before, params.max_drop, conditions)
+    gate = judging.judged(tally.drop(params.max_drop), params.max_drop, conditions)
     return gates.leave(gate, (*found, judging.drop(gate, conditions)), notes, bench.outputs)
 
 
@@ -74,23 +81,37 @@ def _precision(params: Evaluate, conditions: Conditions) -> tuple[Note, ...]:
     return (Note(code=NoteCode.REDUCED_PRECISION, message=f"{words}; the reference is pinned to f32"),)
 
 
-def _losses(tally: Tally, found: list[Measurement]) -> tuple[Note, ...]:
-    """Say loudly what was lost, with the numbers: right answers if there are labels, else distance."""
+def _losses(tally: Tally, found: list[Measurement]) -> Iterator[Note]:
+    """Say loudly what was lost, with the numbers: right answers if there are labels, else distance.
+
+    Labels are of the first output; what other outputs there are is compared all the same.
+    """
     told = {measured.name: measured.value for measured in found}
-    if tally.before is not None:
-        if tally.before - told["accuracy"] <= _MUCH_ACCURACY:
-            return ()
+    if tally.before is not None and tally.before - told["accuracy"] > _MUCH_ACCURACY:
         words = f"accuracy fell from {tally.before:.2%} (reference) to {told['accuracy']:.2%}"
-        words += f" on {tally.rows} rows"
-        return (Note(code=NoteCode.ACCURACY_LOST, message=words),)
-    cosine, fit = told.get("cosine_distance", 0.0), told.get("r_squared", 1.0)
-    if cosine <= _MUCH_DISTANCE and 1 - fit <= _MUCH_DISTANCE:
-        return ()
-    numbers = [f"cosine distance {cosine:.3f}"] if "cosine_distance" in told else []
-    numbers += [f"R² {fit:.3f} of single numbers"] if "r_squared" in told else []
-    numbers += [f"the same top class in {told['agreement']:.1%} of the rows"] if "agreement" in told else []
-    words = f"the outputs are far from the reference's: {', '.join(numbers)} ({tally.rows} rows)"
-    return (Note(code=NoteCode.OUTPUTS_DIFFER, message=words),)
+        yield Note(code=NoteCode.ACCURACY_LOST, message=f"{words} on {tally.rows} rows")
+    apart = tally.compared if tally.before is None else tally.compared[1:]
+    far = [output for output in apart if _far(output)]
+    if not far:
+        return
+    numbers = [f"cosine distance {told['cosine_distance']:.3f}"] if "cosine_distance" in told else []
+    numbers += [f"relative L2 {told['relative_l2']:.3f}"] if "relative_l2" in told else []
+    numbers += [f"R² {told['r_squared']:.3f} of single numbers"] if any(o.one_number for o in far) else []
+    numbers += [f"the same top class in {told['agreement']:.1%} of cases"] if "agreement" in told else []
+    named = f" (output {', '.join(repr(o.meaning.name) for o in far)})" if len(tally.outputs) > 1 else ""
+    words = f"the outputs differ from the reference's{named}: {', '.join(numbers)} ({tally.rows} rows)"
+    yield Note(code=NoteCode.OUTPUTS_DIFFER, message=words[:1000])
+
+
+def _far(output: Comparison) -> bool:
+    if output.one_number:
+        return 1 - output.fit.r_squared > _MUCH_DISTANCE
+    lost = output.lost
+    return (
+        (output.cosine or 0.0) > _MUCH_DISTANCE
+        or output.fit.relative > _MUCH_LENGTH
+        or (lost.metric == "agreement" and lost.value > _MUCH_DISAGREEMENT)
+    )
 
 
 def _check_comparable(params: Evaluate, bench: Bench, samples: data.Samples) -> None:
@@ -123,9 +144,10 @@ def _few(rows: int) -> tuple[Note, ...]:
     return (Note(code=NoteCode.LITTLE_EVALUATION_DATA, message=words),)
 
 
-def _counted(runner: Runner, reference: Runner | None, samples: data.Samples, bench: Bench) -> Tally:
+def _counted(
+    runner: Runner, reference: Runner | None, samples: data.Samples, tally: Tally, bench: Bench
+) -> Tally:
     """Run all rows through the model, and through the reference if there is one."""
-    tally = Tally()
     size = runner.fixed or (reference.fixed if reference else None) or _BATCH
     for batch in samples.batches(size, labels=True):
         expected = None if reference is None else _outputs(reference, batch)
@@ -134,7 +156,7 @@ def _counted(runner: Runner, reference: Runner | None, samples: data.Samples, be
         if batch.labels is not None:
             tally.judge(outputs, expected, batch.labels)
         if expected is not None:
-            tally.compare(outputs, expected)
+            tally.compare(outputs, expected, batch)
         tally.rows += batch.count
         bench.report("evaluate", tally.rows, len(samples))
     return tally

@@ -61,21 +61,28 @@ class Samples:
 def _checked(labels: Rows, numbers: range) -> Array:
     """Return the labels of a batch as whole numbers; raises StepFailed when they are none."""
     found = np.asarray(labels)
-    if found.ndim == 1 and found.dtype.kind == "f":
-        whole = np.isfinite(found) & (np.abs(found) < _EXACT)
-        whole[whole] = found[whole] == np.floor(found[whole])
-        if not whole.all():
-            where = rows_named([numbers[place] for place in np.flatnonzero(~whole).tolist()])
-            words = f"labels are whole numbers, one a row; {found[~whole][0]} is none, in {where}"
-            raise bad(FailureCode.DATASET_SHAPE, words, hint=_CLASSES)
-        return found.astype(np.int64)
-    if found.ndim != 1 or found.dtype.kind not in "iu":
+    if found.dtype.kind == "f" and (found.ndim == 1 or found.size == len(found)):
+        found = _whole(found, numbers)
+    if not found.size or found.dtype.kind not in "iu":
         raise bad(
             FailureCode.DATASET_SHAPE,
-            f"labels are whole numbers, one a row; these are {found.dtype} of shape {found.shape}",
+            "labels are whole numbers, one for each row, token or pixel; "
+            f"these are {found.dtype} of shape {found.shape}",
             hint=_mended(found),
         )
-    return found
+    return found.reshape(len(found)) if found.size == len(found) else found
+
+
+def _whole(labels: Array, numbers: range) -> Array:
+    """Return floats that are whole as integers; raises StepFailed for others."""
+    whole = np.isfinite(labels) & (np.abs(labels) < _EXACT)
+    whole[whole] = labels[whole] == np.floor(labels[whole])
+    if not whole.all():
+        rows = (~whole).reshape(len(labels), -1).any(axis=1)
+        where = rows_named([numbers[place] for place in np.flatnonzero(rows).tolist()])
+        words = f"labels are whole numbers; {labels[~whole][0]} is none, in {where}"
+        raise bad(FailureCode.DATASET_SHAPE, words, hint=_CLASSES)
+    return labels.astype(np.int64)
 
 
 def _mended(labels: Array) -> str:
