@@ -99,6 +99,20 @@ def test_layers_given_back_in_vain_are_not_said_to_keep_the_accuracy(
     assert gates.read(made.outputs).words == note.message
 
 
+def test_what_was_given_back_in_vain_names_what_helps(tmp_path: Path, bench: Benches) -> None:
+    original = attention()
+    answers = ov.compile_model(original, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(WAVES)[0].argmax(2)
+    rows = dataset(tmp_path / "labelled", x=WAVES, labels=answers)
+    asked = AdvancedQuantization(smooth_quant_alphas=SmoothQuant(matmul=0.9))
+    made = bench(model=saved(tmp_path / "m", original), calibration=rows, evaluation=rows)
+    with pytest.raises(StepFailed, match="all layers went back to floating point, and accuracy is") as caught:
+        exact = AccuracyControl(max_drop=0.0)
+        quantize.run(Quantize(subset_size=100, accuracy=exact, advanced=asked), made)
+    assert caught.value.failure.code is FailureCode.ACCURACY_DROP
+    (patch,) = caught.value.failure.patches
+    assert patch.overrides == {"quantize.advanced.smooth_quant_alphas.matmul": -1}
+
+
 def test_few_rows_are_said(tmp_path: Path, bench: Benches) -> None:
     rows = dataset(tmp_path / "rows", x=np.tile(X, (5, 1)))
     made = bench(model=saved(tmp_path / "m", network()), calibration=rows)
