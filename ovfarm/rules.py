@@ -69,6 +69,7 @@ _BELOW_EIGHT_BITS = (
 # What a configuration of optimum-intel does not bring can be set beside it.
 _OF_AUTO = tuple(name for name in _BELOW_EIGHT_BITS if name not in {"group_size_fallback", "advanced"})
 _WITHOUT_METHODS = frozenset({"mxfp4", "mxfp8_e4m3", "fp8_e4m3", "fp4", "nvfp4"})
+_EIGHT_BIT_FLOATS = frozenset({"mxfp8_e4m3", "fp8_e4m3"})
 _OWN_GROUPS = {"mxfp4": 32, "mxfp8_e4m3": 32, "nvfp4": 16}
 
 
@@ -112,6 +113,24 @@ COMPRESS = (
     Rule(
         lambda step: _if(step.mode == "cb4" and step.lora_correction, "lora_correction"),
         "it does not work on cb4; leave it out, or take mode int4_sym, int4_asym or nf4",
+    ),
+    Rule(
+        lambda step: given(step, ["ratio"]) if step.mode in _EIGHT_BIT_FLOATS else (),
+        "fp8_e4m3 and mxfp8_e4m3 are of 8 bits, so NNCF puts every layer into them; leave it out",
+    ),
+    Rule(
+        lambda step: _if(
+            step.group_size == -1 and step.group_size_fallback == "adjust", "group_size_fallback"
+        ),
+        "one group a channel fits every layer and is not adjusted; leave it out, or set a group_size",
+    ),
+    Rule(
+        lambda step: _if(
+            step.advanced.awq_params.alpha_min > step.advanced.awq_params.alpha_max,
+            "advanced.awq_params.alpha_min",
+            "advanced.awq_params.alpha_max",
+        ),
+        "the search goes from alpha_min up to alpha_max",
     ),
     Rule(_other_group, "mxfp4 and mxfp8_e4m3 have groups of 32 and nvfp4 of 16; leave it out"),
     Rule(
@@ -214,6 +233,13 @@ QUANTIZE = (
 )
 
 
+def _without_quantile(estimator: Any) -> Iterator[str]:
+    for name in ("min", "max"):
+        end = getattr(estimator, name)
+        if end.statistics_type not in {"quantile", "abs_quantile"}:
+            yield from (f"{name}.{field}" for field in given(end, ["quantile_outlier_prob"]))
+
+
 def _half_a_histogram(estimator: Any) -> Iterator[str]:
     """A histogram makes both ends of a range, from values as they are, and has nothing to set."""
     ends = {name: getattr(estimator, name) for name in ("min", "max")}
@@ -229,6 +255,10 @@ RANGE = (
         _half_a_histogram,
         "raw and histogram go together and make both ends: min and max are both {statistics_type: raw, "
         "aggregator_type: histogram}; set both so, or neither",
+    ),
+    Rule(
+        _without_quantile,
+        "it says which quantile: set statistics_type to quantile or abs_quantile, or leave it out",
     ),
     Rule(
         lambda estimator: (*given(estimator, ["min.clipping_value", "max.clipping_value"]),),

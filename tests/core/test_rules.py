@@ -54,6 +54,16 @@ REFUSED: Sequence[tuple[Fields, str]] = (
         ({**INT4, "mode": mode, "group_size_fallback": "adjust"}, "group_size_fallback: .*error or ignore")
         for mode in ("mxfp4", "mxfp8_e4m3", "nvfp4")
     ),
+    *(
+        ({**INT4, "mode": mode, "ratio": 0.5}, "ratio: fp8_e4m3 and mxfp8_e4m3 are of 8 bits")
+        for mode in ("fp8_e4m3", "mxfp8_e4m3")
+    ),
+    ({**INT4, "group_size": -1, "group_size_fallback": "adjust"}, "group_size_fallback: one group a channel"),
+    (
+        {**INT4, "awq": True, "advanced": {"awq_params": {"alpha_min": 0.9, "alpha_max": 0.1}}},
+        "awq_params.alpha_min, advanced.awq_params.alpha_max: the search goes",
+    ),
+    (estimated(max={"quantile_outlier_prob": 0.1}), "max.quantile_outlier_prob: it says which quantile"),
     ({**INT4, "gptq": True, "lora_correction": True}, "gptq, lora_correction: they exclude each other"),
     ({**INT4, "group_size": 0}, "group_size: -1 is one group a channel"),
     ({**INT4, "known_as": "org/name"}, "known_as: .*set mode to auto, or leave it out"),
@@ -154,6 +164,7 @@ def test_what_nncf_refuses_or_passes_over_is_refused_before_the_job(asked: Field
         bits("weights", 2, "npu"),
         bits("activations", 4, "npu"),
         estimated(min=HISTOGRAM, max=HISTOGRAM),
+        estimated(max={"statistics_type": "quantile", "quantile_outlier_prob": 0.1}),
         prepared(layout="NHWC", model_layout="NHWC", mean=[1, 2, 3], scale=255),
         prepared(layout="N??C", model_layout="NC??"),
         prepared(mean=127),
