@@ -128,7 +128,7 @@ def _quality(judged: StepOutcome | None) -> str:
     agreement, fit = find(judged, "agreement"), find(judged, "r_squared")
     distance = find(judged, "cosine_distance")
     words = [f"agrees {_share(agreement)}"] if agreement else []
-    words += [f"R² {fit.value:.4f}"] if fit else []
+    words += [f"R² {fit.value:.4f}"] if fit and not agreement else []
     words += [f"distance {distance.value:.4f}"] if distance else []
     first = agreement or fit or distance
     return ", ".join(words) + _rows(first) if first else "–"
