@@ -1,12 +1,14 @@
 """Errors on the wire: RFC 9457 problem documents, one shape for everything that goes wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from ovfarm.errors import (
@@ -19,6 +21,7 @@ from ovfarm.errors import (
     Unauthorized,
     Unavailable,
 )
+from ovfarm.fields import place_of, words
 from ovfarm.shapes import Document, Shown, shown
 
 log = structlog.get_logger()
@@ -123,9 +126,8 @@ def _unvalidated(request: Request, error: Exception) -> Response:
     """Name every field that is wrong; the values themselves are not echoed, they may be anything."""
     if not isinstance(error, RequestValidationError):
         raise error
-    errors = tuple(
-        FieldProblem(pointer=_pointer(found["loc"]), message=_plain(found["msg"])) for found in error.errors()
-    )
+    body = _body(request)
+    errors = tuple(_mistake(found, body) for found in error.errors() if not _follows(found, error.errors()))
     malformed = any(found["type"] == "json_invalid" for found in error.errors())
     detail = "; ".join(f"{e.pointer or '/'}: {e.message}" for e in errors[:5])
     return problem(
@@ -137,14 +139,32 @@ def _unvalidated(request: Request, error: Exception) -> Response:
     )
 
 
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
+def _body(request: Request) -> type[BaseModel] | None:
+    """Return the document that a route takes."""
+    field = getattr(request.scope.get("route"), "body_field", None)
+    kind = field.field_info.annotation if field else None
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
-def _pointer(where: tuple[int | str, ...]) -> str:
-    """Return the JSON pointer of a validation error, without FastAPI's own first word."""
-    parts = where[1:] if where and where[0] in {"body", "query", "path", "header"} else where
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+def _follows(found: ErrorDetails, all_found: Sequence[ErrorDetails]) -> bool:
+    """Tell whether a list is said to be short only because what is in it is wrong."""
+    place = found["loc"]
+    inside = (other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in all_found)
+    return found["type"] == "too_short" and any(inside)
+
+
+def _mistake(found: ErrorDetails, body: type[BaseModel] | None) -> FieldProblem:
+    """Return a mistake of a request, without FastAPI's own first word of its place."""
+    source, *place = found["loc"] or ("",)
+    inside = ErrorDetails(**{**found, "loc": tuple(place)})
+    if source == "body" and body is not None:
+        return FieldProblem(pointer=_pointer(place_of(inside, body)), message=words(inside, body))
+    return FieldProblem(pointer=_pointer(place), message=words(inside, None))
+
+
+def _pointer(place: Sequence[int | str]) -> str:
+    """Return a place as a JSON pointer."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place)
 
 
 def _http(request: Request, error: Exception) -> Response:

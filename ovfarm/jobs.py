@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue, model_validator
+from pydantic import AwareDatetime, Discriminator, Field, JsonValue, Tag, model_validator
 
 from ovfarm.datasets import Reading
 from ovfarm.failures import Failure
@@ -88,6 +88,23 @@ class Limits(Document):
     max_attempts: int = Field(default=3, ge=1, le=10)
 
 
+def _how_given(recipe: object) -> str | None:
+    """Tell which of the two is meant, so that only its own mistakes are named."""
+    if isinstance(recipe, str):
+        return "Name"
+    return "Recipe" if isinstance(recipe, dict | Recipe) else None
+
+
+GivenRecipe = Annotated[
+    Annotated[Name, Tag("Name")] | Annotated[Recipe, Tag("Recipe")],
+    Discriminator(
+        _how_given,
+        custom_error_type="recipe",
+        custom_error_message="a recipe is the name of one, or a whole one with its steps",
+    ),
+]
+
+
 class JobSpec(Document):
     """What was asked: model, data, recipe, targets, limits. It never changes after submission.
 
@@ -98,7 +115,7 @@ class JobSpec(Document):
     spec_version: Literal[1] = 1
     model: ModelId | None = None
     data: JobData = JobData()
-    recipe: Name | Recipe
+    recipe: GivenRecipe
     overrides: dict[str, JsonValue] = Field(default={}, max_length=64)
     targets: tuple[Need, ...] = Field(default=(Need(device=Device.CPU),), min_length=1, max_length=8)
     limits: Limits = Limits()

@@ -282,9 +282,12 @@ def known_steps() -> tuple[str, ...]:
 
 
 class Recipe(Document):
-    """An ordered list of steps with unique names; every edge points to an earlier step."""
+    """An ordered list of steps with unique names; every edge points to an earlier step.
 
-    name: Name
+    One that is sent whole need not have a name.
+    """
+
+    name: Name = "custom"
     title: Text = ""
     steps: tuple[StepParams, ...] = Field(min_length=1, max_length=64)
 

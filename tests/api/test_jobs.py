@@ -3,6 +3,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import JsonValue
 from sqlalchemy import update
 
 from ovfarm.client import Client
@@ -99,7 +100,7 @@ def test_validate_only_plans_and_keeps_nothing(http: httpx.Client, spec: dict[st
         ({"targets": []}, "/targets", "at least 1"),
         ({"overrides": {"compress.ratio": 2}}, "/overrides/compress.ratio", "less than or equal"),
         ({"overrides": {"compress.rate": 2}}, "/overrides/compress.rate", "group_size"),
-        ({"surplus": 1}, "/surplus", "not permitted"),
+        ({"surplus": 1}, "/surplus", "there is no field 'surplus'; there are: cache, data"),
         ({"title": "nul\u0000"}, "/title", "control character"),
         ({"title": "x" * 300}, "/title", "at most 200"),
         ({"labels": {"A b": "x"}}, "/labels", "match pattern"),
@@ -228,6 +229,59 @@ def test_a_recipe_is_shown_as_it_is_for_its_targets(http: httpx.Client, query: s
     assert http.get("/v1/recipes/int9?target=npu").status_code == 404
 
 
+def with_step(**step: JsonValue) -> dict[str, JsonValue]:
+    return {"recipe": {"steps": [{"kind": "convert"}, step]}}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "words"),
+    [
+        (
+            with_step(kind="compress", group_sise=64),
+            "/recipe/steps/1/group_sise",
+            "there is no field 'group_sise'; did you mean 'group_size'? there are: advanced",
+        ),
+        (
+            with_step(kind="compres"),
+            "/recipe/steps/1/kind",
+            "there is no kind 'compres'; did you mean 'compress'?",
+        ),
+        (with_step(mode="int4_sym"), "/recipe/steps/1/kind", "is missing; there are: benchmark, choose"),
+        (with_step(kind="compress", ratio=2), "/recipe/steps/1/ratio", "less than or equal to 1"),
+        (with_step(kind="compress", ratio=0.5), "/recipe/steps/1", "ratio: these belong to the modes below"),
+        (
+            with_step(kind="quantize", model="later"),
+            "/recipe",
+            "step 'quantize' names 'later'; earlier steps that make a model: convert",
+        ),
+        (
+            with_step(kind="convert", preprocessing={"x": {"men": 1}}),
+            "/recipe/steps/1/preprocessing/x/men",
+            "did you mean 'mean'?",
+        ),
+        ({"recipe": "Int 8"}, "/recipe", "match pattern"),
+        ({"recipe": 8}, "/recipe", "a recipe is the name of one, or a whole one with its steps"),
+        ({"targets": [{"device": "tpu"}]}, "/targets/0/device", "'cpu', 'gpu', 'npu' or 'auto'"),
+        ({"targets": [{"device": "cpu", "pol": "lab"}]}, "/targets/0/pol", "did you mean 'pool'?"),
+        ({"labels": {"A b": "x"}}, "/labels/A b", "match pattern"),
+    ],
+)
+def test_one_mistake_is_named_once_where_it_is_in_the_body(
+    http: httpx.Client, spec: dict[str, Any], change: dict[str, Any], pointer: str, words: str
+) -> None:
+    refused = http.post("/v1/jobs", json={**spec, **change})
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert (error["pointer"], words in error["message"]) == (pointer, True), error
+
+
+def test_a_whole_recipe_need_not_have_a_name(http: httpx.Client, spec: dict[str, Any]) -> None:
+    sent = http.post("/v1/jobs", json={**spec, **with_step(kind="compress")})
+    assert (sent.status_code, sent.json()["recipe"]) == (202, "custom")
+    named = {"name": "mine", "steps": [{"kind": "convert"}]}
+    assert http.post("/v1/jobs", json={**spec, "recipe": named}).json()["recipe"] == "mine"
+
+
 def test_health(http: httpx.Client) -> None:
     assert http.get("/healthz").status_code == 204
     assert http.get("/readyz").json() == {"database": "ok", "schema_version": "ok", "store": "ok"}
@@ -241,4 +295,8 @@ def test_the_openapi_document_names_operations_and_problems(http: httpx.Client) 
     assert {"jobs_submit", "jobs_get", "blobs_put", "artifacts_file"} <= operations
     answers = document["paths"]["/v1/jobs/{job_id}"]["get"]["responses"]
     assert list(answers["404"]["content"]) == [PROBLEM]
-    assert "Problem" in document["components"]["schemas"]
+    schemas = document["components"]["schemas"]
+    assert "Problem" in schemas
+    name, whole = schemas["JobSpec-Input"]["properties"]["recipe"]["oneOf"]
+    assert (name["type"], whole["$ref"].rpartition("/")[2]) == ("string", "Recipe-Input")
+    assert "name" not in schemas["Recipe-Input"]["required"]
