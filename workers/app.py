@@ -15,6 +15,7 @@ from kombu import Exchange, Queue
 
 from ovfarm.broker import EXCHANGE, celery_settings, prepare
 from ovfarm.hardware import WAKE_TASK
+from workers.rings import TRANSPORT
 
 log = structlog.get_logger()
 _PAUSE_S = 1.0
@@ -28,6 +29,8 @@ def celery_app(broker_url: str, home: Path, queues: Collection[str]) -> Celery:
     prepare(broker_url, home)
     app = Celery("ovfarm", set_as_current=False)
     app.conf.update(celery_settings(broker_url, home, queues))
+    if broker_url.startswith("filesystem"):
+        app.conf.broker_transport = TRANSPORT
     exchange = Exchange(EXCHANGE)
     app.conf.task_queues = [Queue(name, exchange, routing_key=name) for name in sorted(queues)]
     return app

@@ -27,3 +27,18 @@ def test_a_spoilt_broker_costs_nothing_but_a_moment(tmp_path: Path, database_url
         assert node.poll() is None
         node.terminate()
         assert node.wait(20) == 0, stack.log()
+
+
+def test_a_spoilt_ring_is_one_line_and_nothing_else(tmp_path: Path, database_url: str) -> None:
+    with Stack(tmp_path / "farm", database_url) as stack:
+        stack.worker("node")
+        messages = stack.home / "broker" / "messages"
+        (messages / "1_x.cpu.msg").write_text('{"body": "cut sh')
+        (messages / "2_x.cpu.msg").write_text("")
+        assert eventually(lambda: not any(messages.iterdir()), 10), stack.log()
+        job = stack.submit(Probe(token="a"))
+        assert stack.client.wait(job.id, timeout_s=20).state is JobState.SUCCEEDED, stack.log()
+        said = stack.log()
+        assert said.count("ring.unreadable") == 2, said
+        assert "Traceback" not in said, said
+        assert "consumer.died" not in said, said
