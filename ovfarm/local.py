@@ -31,14 +31,14 @@ def convert_local(
     client: Client,
     shapes: Shapes | None = None,
     name: str = "model",
-    folder: Path | None = None,
+    folder: Path | str | None = None,
 ) -> ModelView: ...
 @overload
 def convert_local(
     module: object,
     example_input: object = None,
     *,
-    folder: Path,
+    folder: Path | str,
     shapes: Shapes | None = None,
     name: str = "model",
     client: None = None,
@@ -50,7 +50,7 @@ def convert_local(
     client: Client | None = None,
     shapes: Shapes | None = None,
     name: str = "model",
-    folder: Path | None = None,
+    folder: Path | str | None = None,
 ) -> ModelView | Path:
     """Convert a model in this process, write FP32 IR, and register it with ``client`` if there is one.
 
@@ -70,8 +70,8 @@ def convert_local(
             )
         with TemporaryDirectory(prefix="ovfarm-") as temporary:
             return _registered(client, name, _written(module, example_input, shapes, Path(temporary)))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = _written(module, example_input, shapes, folder)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    path = _written(module, example_input, shapes, Path(folder))
     return _registered(client, name, path) if client else path
 
 
@@ -85,6 +85,11 @@ def _written(module: object, example: object, shapes: Shapes | None, folder: Pat
         raise InvalidInput(
             "this is a path, and a model is wanted",
             hint="load it here, where you trust it, and give the object",
+        )
+    if isinstance(module, Mapping):
+        raise InvalidInput(
+            "these are weights by name (a state_dict), and a model is wanted",
+            hint="load them into their module, module.load_state_dict(weights), and give the module",
         )
     asked = _checked(shapes or {})
     try:

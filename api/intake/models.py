@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from api.intake import configs, foreign, huggingface, programs, safetensors
 from api.intake.content import HEAD_BYTES, Bytes, Content, content
+from api.intake.entries import entries
 from api.intake.refusal import refused
 from ovfarm.catalog import ModelFormat
 from ovfarm.errors import InvalidInput
@@ -15,11 +16,12 @@ _FORMATS = {
     Content.ONNX: ModelFormat.ONNX,
 }
 _RUNS_CODE = "such files run code when they are opened; export the model as ONNX or OpenVINO IR"
+_DATA = "leave it out of the model's files, and register it as a dataset: --data, or POST /v1/datasets"
 _HINTS = {
     Content.ZIP: _RUNS_CODE,
     Content.PICKLE: f"{_RUNS_CODE}, or save weights as safetensors",
     Content.HDF5: "export the model as ONNX",
-    Content.NPY: "this is data: register it with POST /v1/datasets",
+    Content.NPY: _DATA,
     Content.ARCHIVE: "unpack it and upload the files themselves",
     Content.PROGRAM: "a model needs no programs: leave it out",
 }
@@ -63,6 +65,8 @@ def model_format(files: Mapping[str, Bytes], *, torch_programs: bool = False) ->
 
 def _check(name: str, file: Bytes, what: Content) -> None:
     """Raise InvalidInput for a file that no model may have."""
+    if what is Content.ZIP and _is_npz(file):
+        raise refused(name, "is data (arrays of NumPy, .npz), which is no part of a model", _DATA)
     foreign.check(name, file, what)
     if what in _HINTS:
         raise refused(name, f"is {what}, which the farm does not open", _HINTS[what])
@@ -74,6 +78,11 @@ def _check(name: str, file: Bytes, what: Content) -> None:
         configs.check(name, file)
     if name.endswith(".jinja"):
         configs.check_template(name, file)
+
+
+def _is_npz(file: Bytes) -> bool:
+    names = [entry.name for entry in entries(file)]
+    return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def _whole_ir(irs: list[str], files: Mapping[str, Bytes], *, several: bool) -> ModelFormat:

@@ -24,7 +24,7 @@ def model(client: Client, named: str) -> UUID:
     path = Path(named)
     if path.is_file() and path.name.endswith(_ARCHIVES):
         return client.register_archive(path.name, path).id
-    return client.register_model(path.name, _model_files(path)).id
+    return client.register_model(path.name, path).id
 
 
 def _id(prefix: str, named: str) -> UUID:
@@ -32,23 +32,6 @@ def _id(prefix: str, named: str) -> UUID:
         return parse_id(prefix, named)
     except ValueError as malformed:
         raise InvalidInput(f"{named}: {malformed}") from None
-
-
-def _model_files(path: Path) -> dict[str, Path]:
-    if path.is_dir():
-        files = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*")) if p.is_file()}
-        if not files:
-            raise InvalidInput(f"{path} is an empty folder")
-        return files
-    if not path.is_file():
-        raise InvalidInput(
-            f"there is no file {path}",
-            hint="MODEL is a .onnx, an .xml, a folder, an archive, hf://org/name, or a mod_… id",
-        )
-    weights = path.with_suffix(".bin")
-    if path.suffix == ".xml" and weights.is_file():
-        return {path.name: path, weights.name: weights}
-    return {path.name: path}
 
 
 def dataset(client: Client, named: str) -> UUID:

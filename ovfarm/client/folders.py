@@ -1,4 +1,4 @@
-"""Which files of a path are a dataset: one file, or a folder with all that is in it."""
+"""Which files of a path are a model or a dataset: a file, its weights if they lie beside it, or a folder."""
 
 from pathlib import Path
 
@@ -9,6 +9,24 @@ from ovfarm.errors import InvalidInput
 from ovfarm.shapes import FileName
 
 _NAME: TypeAdapter[str] = TypeAdapter(FileName)
+# What the weights of a model's file are called, where they are another file.
+_WEIGHTS = {".xml": ".bin", ".pdmodel": ".pdiparams"}
+
+
+def model_files(path: Path) -> dict[str, Path]:
+    """Return the files to register by name: a folder's, or one with its weights; raises InvalidInput."""
+    if path.is_dir():
+        files = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*")) if p.is_file()}
+        if not files:
+            raise InvalidInput(f"{path} is an empty folder")
+        return files
+    if not path.is_file():
+        raise InvalidInput(
+            f"there is no file {path}",
+            hint="MODEL is a .onnx, an .xml, a folder, an archive, hf://org/name, or a mod_… id",
+        )
+    weights = path.with_suffix(_WEIGHTS.get(path.suffix, path.suffix))
+    return {one.name: one for one in (path, weights) if one.is_file()}
 
 
 def dataset_files(path: Path) -> dict[str, Path]:

@@ -55,6 +55,12 @@ def test_paddles_newer_program_is_told_beside_its_weights() -> None:
     assert "FLAGS_enable_pir_api=0" in (told(files).hint or "")
 
 
+def test_data_among_a_models_files_is_told_as_data() -> None:
+    refusal = told({path.name: path.read_bytes() for path in (FIXTURES.parent / "paddle").iterdir()})
+    assert refusal.message == "answers.npz is data (arrays of NumPy, .npz), which is no part of a model"
+    assert "register it as a dataset: --data" in (refusal.hint or "")
+
+
 def pickled(path: Path, made: str, **options: Any) -> bytes:
     import torch
 

@@ -12,10 +12,15 @@ from ovfarm.catalog import MAX_DIGESTS
 from ovfarm.cli.supervise import free_port
 from ovfarm.cli.uploading import Uploading
 from ovfarm.client import Client
+from ovfarm.client.folders import model_files
 from ovfarm.client.uploads import Sent, _Body, _Count, _missing
-from ovfarm.errors import Refused
+from ovfarm.errors import InvalidInput, Refused
+from ovfarm.jobs import JobSpec
 from ovfarm.settings import Settings
+from ovfarm.shapes import public_id
 from tests.api.conftest import Server
+
+PADDLE = Path(__file__).resolve().parents[1] / "fixtures" / "paddle"
 
 
 @pytest.fixture
@@ -96,3 +101,31 @@ def test_a_file_that_is_sent_again_is_counted_once(tmp_path: Path) -> None:
     assert len(next(cut)) > len(next(cut))
     assert sum(map(len, body)) == 5 << 18
     assert seen[-1] == Sent(0, 1, 5 << 18, 5 << 18)
+
+
+@pytest.mark.parametrize(("named", "beside"), [("m.pdmodel", "m.pdiparams"), ("m.xml", "m.bin")])
+def test_the_weights_of_a_file_come_along(tmp_path: Path, named: str, beside: str) -> None:
+    for name in (named, "m.onnx", "m.json"):
+        (tmp_path / name).touch()
+    assert [*model_files(tmp_path / named)] == [named]
+    (tmp_path / beside).touch()
+    assert [*model_files(tmp_path / named)] == [named, beside]
+    assert [*model_files(tmp_path / "m.onnx")] == ["m.onnx"]
+
+
+def test_a_model_is_registered_by_its_path_and_ids_are_text(farm: Server) -> None:
+    with Client(farm.url) as client:
+        model = client.register_model("paddle", str(PADDLE / "network.pdmodel"))
+        assert {*model.manifest.files} == {"network.pdmodel", "network.pdiparams"}
+        job = client.submit(JobSpec(model=model.id, recipe="fp16"))
+        text = public_id("job", job.id)
+        assert client.job(text) == client.job(job.id)
+        assert client.why(text).job == job.id
+        assert client.artifacts(text) == ()
+        assert client.cancel(text).id == job.id
+        assert client.wait(text, timeout_s=10).ended
+        for wrong in ("nonsense", public_id("mod", job.id)):
+            with pytest.raises(InvalidInput, match="expected job_ and 32 hexadecimal digits"):
+                client.wait(wrong)
+        with pytest.raises(InvalidInput, match="there is no file"):
+            client.register_model("gone", "/no/such.onnx")

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from api.intake.models import model_format
 from ovfarm.catalog import ModelFormat
+from ovfarm.failures import FailureCode
 from ovfarm.recipes import Compress, Convert, Quantize
 from tests.steps.conftest import Benches
 from workers.kit import ir
+from workers.protocol import StepFailed
 from workers.steps import compress, convert, quantize
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
@@ -100,3 +102,10 @@ def test_it_is_quantized_and_compressed(
         said, expected = answers(made.outputs, rows)
         # Eight bits of a network of two layers on rows that it was not calibrated on.
         assert np.corrcoef(said.ravel(), expected.ravel())[0, 1] > 0.98
+
+
+def test_a_paddle_program_without_its_weights_is_told_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "network.pdmodel").write_bytes((FIXTURES / "paddle" / "network.pdmodel").read_bytes())
+    with pytest.raises(StepFailed, match=r"network\.pdmodel has no network\.pdiparams beside it") as caught:
+        ir.read(tmp_path)
+    assert caught.value.failure.code is FailureCode.WEIGHTS_MISSING

@@ -128,3 +128,15 @@ def test_without_openvino_it_says_so(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "pip install openvino"
+
+
+def test_a_folder_may_be_text(tmp_path: Path) -> None:
+    path = ovfarm.convert_local(convolution(), rows("convolution"), folder=str(tmp_path / "out"))
+    assert path == tmp_path / "out" / "model.xml"
+    assert path.is_file()
+
+
+def test_weights_alone_are_told_where_they_belong(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="state_dict") as refused:
+        ovfarm.convert_local(convolution().state_dict(), rows("convolution"), folder=tmp_path)
+    assert "module.load_state_dict(weights)" in (refused.value.hint or "")

@@ -107,6 +107,15 @@ def _unreadable(path: Path, words: str) -> StepFailed:
         ),
     )
     shape = "unsupported_operation" if operations(words) else words
+    if path.suffix == ".pdmodel" and not path.with_suffix(".pdiparams").exists():
+        # A program without weights has none beside it and is read; this one was not.
+        return failed(
+            FailureClass.USER,
+            FailureCode.WEIGHTS_MISSING,
+            f"{path.name} has no {path.with_suffix('.pdiparams').name} beside it",
+            hint="upload both files of the model: .pdmodel and .pdiparams",
+            evidence=words,
+        )
     for mark, code, message, hint in cases:
         if mark in shape:
             return failed(FailureClass.USER, code, f"{path.name} {message}", hint=hint, evidence=words)
