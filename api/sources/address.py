@@ -12,6 +12,11 @@ from ovfarm.errors import InvalidInput, Unavailable
 # Host to addresses; ``socket.getaddrinfo`` in life, a table in tests.
 Resolve = Callable[[str], Sequence[str]]
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+# What helps whoever asked a farm that has no network, or not that far.
+UNREACHED = (
+    "the farm has no network that leads there: download the files elsewhere and upload them, of a "
+    "Hugging Face model the folder that save_pretrained wrote"
+)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -20,7 +25,9 @@ def look_up(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as unknown:
-        raise Unavailable(f"the name {host!r} cannot be resolved: {unknown}", code="source") from unknown
+        raise Unavailable(
+            f"the name {host!r} cannot be resolved: {unknown}", code="source", hint=UNREACHED
+        ) from unknown
     return [str(entry[4][0]) for entry in found]
 
 
@@ -28,7 +35,7 @@ def checked(host: str, resolve: Resolve) -> str:
     """Return the address to connect to; raises InvalidInput when any of the host's is not public."""
     addresses = resolve(host)
     if not addresses:
-        raise Unavailable(f"the name {host!r} has no address", code="source")
+        raise Unavailable(f"the name {host!r} has no address", code="source", hint=UNREACHED)
     for text in addresses:
         if not public(ipaddress.ip_address(text.partition("%")[0])):
             raise InvalidInput(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from api.sources.address import Resolve, checked, look_up
+from api.sources.address import UNREACHED, Resolve, checked, look_up
 from ovfarm.errors import InvalidInput, Unavailable
 
 _REDIRECTS = 3
@@ -131,7 +131,8 @@ def _answering(where: httpx.URL) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as away:
-        raise Unavailable(f"{where.host} cannot be reached: {away}", code="source") from away
+        words = f"{where.host} cannot be reached: {away}"
+        raise Unavailable(words, code="source", hint=UNREACHED) from away
 
 
 def _refused(words: str) -> InvalidInput:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.sources import hub
-from api.sources.address import checked, public
+from api.sources.address import Resolve, checked, look_up, public
 from api.sources.fetch import Fetcher
 from ovfarm.errors import InvalidInput, Unavailable
 from tests.api.conftest import Server
@@ -252,3 +252,17 @@ def test_an_archive_is_a_model_of_its_files(http: httpx.Client) -> None:
     assert (bad.status_code, bad.json()["code"]) == (422, "archive_refused")
     gone = http.post("/v1/models", json={"name": "n", "archive": "0" * 64})
     assert gone.json()["code"] == "blob_missing"
+
+
+def unreachable(_request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("Network is unreachable")
+
+
+@pytest.mark.parametrize("resolve", [look_up, lambda _host: [PUBLIC], lambda _host: []])
+def test_a_farm_without_a_network_says_what_to_do(resolve: Resolve, tmp_path: Path) -> None:
+    host = "files.invalid"
+    fetcher = Fetcher([host], inner=httpx.MockTransport(unreachable), resolve=resolve)
+    with pytest.raises(Unavailable) as away:
+        fetcher.download(f"https://{host}/m.onnx", tmp_path / "m", 10)
+    assert "upload" in (away.value.hint or "")
+    assert "the folder that save_pretrained wrote" in (away.value.hint or "")

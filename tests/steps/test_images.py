@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -142,17 +143,22 @@ def test_pixels_do_not_wrap_round_in_a_type_with_a_sign(tmp_path: Path, bench: B
         evaluate.run(Evaluate(), made)
 
 
-@pytest.mark.parametrize(
-    ("image", "words"),
-    [(Image(size=(5, 4)), "the size asked for"), (Image(layout="NHWC"), "4 channels")],
-)
-def test_what_does_not_fit_the_input_is_said(
-    tmp_path: Path, image: Image, words: str, bench: Benches
+@pytest.mark.parametrize(("model", "image", "words", "hint"), [
+    ({}, Image(size=(5, 4)), "the size asked for", "--image 'size=[4,4]'"),
+    ({"side": -1}, Image(), "does not tell the size", "for example --image 'size=[224,224]'"),
+    ({}, Image(layout="NHWC"), "4 channels as NHWC", "--image layout=NCHW"),
+    ({"layout": "NHWC"}, Image(layout="NCHW"), "4 channels as NCHW", "--image layout=NHWC"),
+    ({"kind": ov.Type.u8}, Image(mean=(1.0,)), "cannot hold", "leave out --image mean and scale"),
+    ({"kind": ov.Type.i8}, Image(), "takes i8", "from -128 to 127: .npy or .npz"),
+])  # fmt: skip
+def test_what_does_not_fit_the_input_is_said_with_what_would(
+    tmp_path: Path, model: dict[str, Any], image: Image, words: str, hint: str, bench: Benches
 ) -> None:
     picture(tmp_path / "rows" / "1.png", RED)
     with pytest.raises(StepFailed, match=words) as caught:
-        fed(tmp_path, bench, image)
+        fed(tmp_path, bench, image, **model)
     assert caught.value.failure.code is FailureCode.DATASET_SHAPE
+    assert hint in (caught.value.failure.hint or "")
 
 
 def bomb(width: int, height: int) -> bytes:
