@@ -185,7 +185,12 @@ def test_without_labels_the_table_shows_how_alike_the_outputs_are(
 
 
 def test_what_the_tool_said_is_shown(cli: Cli, files: Path) -> None:
-    asked = ["--set", "convert.preprocessing.x.layout=NHWC"]
+    asked = [
+        "--set",
+        "convert.preprocessing.x.layout=NHWC",
+        "--set",
+        "convert.preprocessing.x.model_layout=NCHW",
+    ]
     done = cli("optimize", str(files / "small.xml"), "--recipe", "int8-weights", *asked, code=Exit.FAILED)
     assert "it was said: " in done.stderr
 
