@@ -148,7 +148,7 @@ def test_pixels_do_not_wrap_round_in_a_type_with_a_sign(tmp_path: Path, bench: B
     ({"side": -1}, Image(), "does not tell the size", "for example --image 'size=[224,224]'"),
     ({}, Image(layout="NHWC"), "4 channels as NHWC", "--image layout=NCHW"),
     ({"layout": "NHWC"}, Image(layout="NCHW"), "4 channels as NCHW", "--image layout=NHWC"),
-    ({"kind": ov.Type.u8}, Image(mean=(1.0,)), "cannot hold", "leave out --image mean and scale"),
+    ({"kind": ov.Type.u8}, Image(mean=(1.0,)), "cannot hold", "leave out --image mean=… and scale=…"),
     ({"kind": ov.Type.i8}, Image(), "takes i8", "from -128 to 127: .npy or .npz"),
 ])  # fmt: skip
 def test_what_does_not_fit_the_input_is_said_with_what_would(

@@ -104,14 +104,14 @@ def _values(port: ov.Output, asked: Image, channels: int) -> np.dtype[np.generic
     if channels == 1 and (len(asked.mean) > 1 or len(asked.scale) > 1 or asked.color == "bgr"):
         raise _unfit(
             f"input {name!r} takes one channel, image speaks of three",
-            "give one number, --image mean=127.5 scale=127.5, and no --image color",
+            "give one number, --image mean=127.5 --image scale=127.5, and no --image color",
         )
     native = np.dtype(port.get_element_type().to_dtype())
     dtype = np.dtype(_DTYPES[asked.dtype]) if asked.dtype else native
     if dtype.kind != "f" and (asked.mean or asked.scale):
         raise _unfit(
             f"input {name!r} takes {dtype}, which cannot hold what mean and scale make",
-            "leave out --image mean and scale: it takes the values of a picture, 0 to 255",
+            "leave out --image mean=… and scale=…: it takes the values of a picture, 0 to 255",
         )
     if dtype == np.int8:
         raise _unfit(
