@@ -38,7 +38,7 @@ def read_file(path: Path) -> ov.Model:
     try:
         model = ov.Core().read_model(path)
     except (RuntimeError, ValueError) as refused:
-        raise _unreadable(path, str(refused)) from refused
+        raise _without_weights(path, str(refused)) or _unreadable(path, str(refused)) from refused
     graph.check_names(model, path.name)
     return model
 
@@ -78,6 +78,20 @@ def _model_file(folder: Path) -> Path:
     )
 
 
+def _without_weights(path: Path, words: str) -> StepFailed | None:
+    """Return what to say of a Paddle program that was not read, and whose weights are not beside it."""
+    weights = path.with_suffix(".pdiparams")
+    if path.suffix != ".pdmodel" or weights.exists():
+        return None
+    return failed(
+        FailureClass.USER,
+        FailureCode.WEIGHTS_MISSING,
+        f"{path.name} has no {weights.name} beside it",
+        hint="upload both files of the model: .pdmodel and .pdiparams",
+        evidence=words,
+    )
+
+
 def _unreadable(path: Path, words: str) -> StepFailed:
     """Say what a reader's refusal means for the user; its own words become the evidence."""
     cases: tuple[tuple[str, FailureCode, str, str], ...] = (
@@ -107,15 +121,6 @@ def _unreadable(path: Path, words: str) -> StepFailed:
         ),
     )
     shape = "unsupported_operation" if operations(words) else words
-    if path.suffix == ".pdmodel" and not path.with_suffix(".pdiparams").exists():
-        # A program without weights has none beside it and is read; this one was not.
-        return failed(
-            FailureClass.USER,
-            FailureCode.WEIGHTS_MISSING,
-            f"{path.name} has no {path.with_suffix('.pdiparams').name} beside it",
-            hint="upload both files of the model: .pdmodel and .pdiparams",
-            evidence=words,
-        )
     for mark, code, message, hint in cases:
         if mark in shape:
             return failed(FailureClass.USER, code, f"{path.name} {message}", hint=hint, evidence=words)
