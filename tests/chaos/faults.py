@@ -88,7 +88,10 @@ def _limit(pid: int, size: int) -> None:
     with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
         of_it = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
         for one in of_it if size == resource.RLIM_INFINITY else [pid]:
-            resource.prlimit(one, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            # A step has a bound of its own, which not even root may raise everywhere.
+            _, hard = resource.prlimit(one, resource.RLIMIT_FSIZE)
+            soft = hard if size == resource.RLIM_INFINITY else size
+            resource.prlimit(one, resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def kill_api(world: World, dice: random.Random) -> str:
