@@ -65,16 +65,23 @@ def _check_pair(name: str, key: str, value: object) -> None:
     remote = key in _REMOTE_KEYS or key.startswith(_REMOTE_PREFIX)
     if remote and value not in (None, False, {}, [], ""):
         raise refused(name, f"asks for code with {key!r}", _HINT, "remote_code_refused")
-    if key == "model_type" and str(value) in REMOTE_TYPES:
+    if key == "model_type" and isinstance(value, str) and value in REMOTE_TYPES:
         words = f"is of the type {value!r}, whose export loads code from another repository"
         raise refused(name, words, _HINT, "remote_code_refused")
-    if key == "chat_template" and len(str(value)) > _MAX_TEMPLATE:
+    if key == "chat_template" and _length(value) > _MAX_TEMPLATE:
         raise _unreadable(name, f"has a chat template of more than {_MAX_TEMPLATE} characters")
     # Pipelines name the modules of their parts, and whatever is named is imported.
     if name.rsplit("/", 1)[-1] == "model_index.json" and _imports(value):
         raise refused(
             name, f"has a part {key[:80]!r} of a module that it names", _HINT, "remote_code_refused"
         )
+
+
+def _length(template: object) -> int:
+    """Return the length of a chat template, or of all those of a list."""
+    several = template if isinstance(template, list) else [template]
+    texts = (each.get("template") if isinstance(each, dict) else each for each in several)
+    return sum(len(text) for text in texts if isinstance(text, str))
 
 
 def _imports(value: object) -> bool:

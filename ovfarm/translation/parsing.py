@@ -8,8 +8,9 @@ import yaml
 from ovfarm.errors import InvalidInput
 
 # A string, whose words are no comments, or a comment of either kind, or a comma before the end of a section.
-_STRING = r'"(?:\\.|[^"\\\n])*"'
-_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?\*/", re.DOTALL)
+# What is never closed goes as far as it can: nothing is tried twice.
+_STRING = r'"(?:\\.|[^"\\\n])*+"?'
+_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?", re.DOTALL)
 _COMMA = re.compile(rf"{_STRING}|,(?=\s*[}}\]])")
 
 _SECTION = re.compile(r"^compression\s*:", re.MULTILINE)

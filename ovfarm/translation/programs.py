@@ -27,7 +27,7 @@ WRONG_CALLS: tuple[tuple[str, str], ...] = (
     (r"INFERENCE_NUM_THREADS[\"']?\s*[:=,]\s*[\"']AUTO", "whole numbers alone are taken: leave it out for all cores (NUM_STREAMS takes AUTO)"),
     (r"\bcompiled(?:_model)?\(\s*\[[^\]\n]*,", "a list is one value for each input, and no batch: numpy.stack the rows; here: benchmark.batch"),
     (r"INFERENCE_PRECISION_HINT[\"']?\s*[:=,]\s*[\"']?(?:f16|fp16|FP16|(?:ov\.)?Type\.f16)", "many CPUs take it and compute in bf16: read the property back; here: each measurement names its precision"),
-    (r"OVConfig\([^)]*?\bcompression\s*=", "it is taken and not used: quantization_config=OVQuantizationConfig(...); here: recipe int8"),
+    (r"OVConfig\([^)]{0,1000}?\bcompression\s*=", "it is taken and not used: quantization_config=OVQuantizationConfig(...); here: recipe int8"),
     (r"(?s)(?:ovms|model_server)(?!.*--rest_port).*?(?P<found>--port[ =]\d+)", "that is gRPC: requests by REST need --rest_port"),
 )  # fmt: skip
 

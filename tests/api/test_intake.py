@@ -155,3 +155,12 @@ def test_a_bad_archive_is_refused_and_leaves_nothing_outside(name: str, tmp_path
         unpacked(packed(tmp_path, BAD[name]), tmp_path / "files", bound)
     assert refused.value.code == "archive_refused"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "files"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("key", ["model_type", "chat_template"])
+def test_a_config_is_looked_at_once_however_deep(key: str) -> None:
+    """A document of three megabytes, 900 deep, held a thread for minutes when each level was spelled out."""
+    inner = '{"x":"' + "a" * 3_000_000 + '"}'
+    nested = f'{{"{key}":' * 900 + inner + "}" * 900
+    configs.check("config.json", InMemory(nested.encode()))

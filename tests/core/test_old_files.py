@@ -59,3 +59,10 @@ def test_a_typing_error_is_told_with_its_place(text: str, words: str | None) -> 
     with pytest.raises(InvalidInput) as refused:
         translate(text)
     assert (words or "neither an NNCF nor a POT configuration") in str(refused.value)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", ['{"' + '\\"' * 200_000, "{" + "/*" * 200_000, "OVConfig( " * 20_000])
+def test_what_is_never_closed_is_tried_once(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        translate(text)

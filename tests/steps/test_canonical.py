@@ -180,3 +180,13 @@ def test_who_wrote_it_does_not_count(tmp_path: Path) -> None:
     assert canonical.digest(tmp_path / "one") == empty
     xml.write_text(text)
     assert canonical.digest(tmp_path / "one") == before
+
+
+def test_what_lies_deep_is_told_too(tmp_path: Path) -> None:
+    """A path of a thousand names, as tools may write beside a graph, is no reason to fail."""
+    found = []
+    for last in ("one", "two"):
+        model = network()
+        model.set_rt_info(last, [f"k{number}" for number in range(1500)])
+        found.append(digest(tmp_path / last, model))
+    assert found[0] != found[1]

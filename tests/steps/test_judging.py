@@ -226,3 +226,42 @@ def test_a_network_of_several_that_is_silent_or_broken_passes_no_gate(
     made = bench(model=broken, reference=whole)
     evaluate.run(Evaluate(max_drop=0.5), made)
     assert gates.read(made.outputs).failed
+
+
+def test_what_tells_columns_apart_tells_no_row_from_another() -> None:
+    """A model that says the same of every row has lost everything, however far its columns are apart."""
+    dice = np.random.default_rng(3)
+    for shape in ((256, 4), (64, 5, 4)):
+        theirs = dice.normal(size=shape) + np.array([10, 20, 300, 400])
+        fit = stats.Fit()
+        for part in np.split(theirs, 4):
+            fit.add(np.broadcast_to(theirs.reshape(-1, 4).mean(axis=0), part.shape), part)
+        assert fit.r_squared == pytest.approx(0, abs=0.01)
+
+
+def test_rows_of_several_lengths_are_one_column() -> None:
+    fit = stats.Fit()
+    for width in (3, 5):
+        numbers = np.arange(2.0 * width).reshape(2, width)
+        fit.add(numbers + 0.5, numbers)
+    whole = np.concatenate([np.arange(6.0), np.arange(10.0)])
+    assert fit.r_squared == pytest.approx(1 - 16 * 0.25 / ((whole - whole.mean()) ** 2).sum())
+
+
+@pytest.mark.parametrize(
+    ("off", "tolerance", "kept"),
+    [(1e-7, 0.0, True), (1e-5, 0.0, False), (5e-4, 1e-3, True), (2e-3, 1e-3, False)],
+)
+def test_rounding_is_no_loss(off: float, tolerance: float, *, kept: bool) -> None:
+    fit = stats.Fit(tolerance)
+    fit.add(np.full((8, 2), off), np.zeros((8, 2)))
+    assert (fit.r_squared == 1.0) is kept
+
+
+def test_labels_of_which_none_counts_are_refused(tmp_path: Path, bench: Benches) -> None:
+    x = np.random.default_rng(0).normal(size=(8, 4, 16)).astype(np.float32)
+    tokens = saved(tmp_path / "m", wired(linear, [-1, 4, 16]))
+    rows = dataset(tmp_path / "rows", x=x, labels=np.full((8, 4), -100))
+    with pytest.raises(StepFailed, match="all labels are -100") as caught:
+        evaluate.run(Evaluate(), bench(model=tokens, reference=tokens, evaluation=rows))
+    assert caught.value.failure.code is FailureCode.LABELS_MISFIT

@@ -94,6 +94,11 @@ def by_channel(x: ov.Node) -> ov.Node:
     return ops.matmul(x, ops.multiply(converted(STORED), scale), False, False)
 
 
+def divided(x: ov.Node) -> ov.Node:
+    weights = ops.divide(converted(STORED), ops.constant(np.full((1, STORED.shape[1]), 100, np.float32)))
+    return ops.matmul(x, weights, False, False)
+
+
 def in_groups(x: ov.Node) -> ov.Node:
     """Return a layer with a zero point and a scale for each four of its weights."""
     zeros, scales = np.full((4, 1, 4), 8, np.uint8), np.full((4, 1, 4), 0.1, np.float32)
@@ -113,7 +118,7 @@ def simulated(x: ov.Node) -> ov.Node:
     return linear(ops.fake_quantize(x, single(-1), single(1), single(-1), single(1), 256))
 
 
-@pytest.mark.parametrize("layer", [by_channel, in_groups, embedded, simulated])
+@pytest.mark.parametrize("layer", [by_channel, divided, in_groups, embedded, simulated])
 def test_weights_that_are_restored_are_quantized(layer: Layer, tmp_path: Path) -> None:
     assert is_quantized(ir.read(saved(tmp_path / "m", wired(layer))))
 

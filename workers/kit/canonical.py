@@ -45,28 +45,30 @@ def _of_network(xml: Path) -> str:
     root = ET.parse(xml).getroot()  # noqa: S314 - written by OpenVINO a moment ago
     with xml.with_suffix(".bin").open("rb") as weights:
         found = hashlib.file_digest(weights, "sha256")
-    _tell(root, found.update, inside=False, fed=False)
+    _tell(root, found.update)
     return found.hexdigest()
 
 
-def _tell(element: ET.Element, to: Callable[[bytes], None], *, inside: bool, fed: bool) -> None:
-    """Tell an element and all below it: ``inside`` a body, or ``fed`` by users as an input of the model.
+def _tell(root: ET.Element, to: Callable[[bytes], None]) -> None:
+    """Tell an element and all below it, in order and however deep.
 
     Users feed inputs and read outputs by name. Inside a body nothing is: its maps name layers by number.
     """
-    tag = element.tag
-    inside = inside or tag.endswith("body")
-    if tag == "layer":
-        fed = not inside and element.get("type") == "Parameter"
-    kept = [
-        (key, value)
-        for key, value in sorted(element.attrib.items())
-        if (tag, key) not in _NAMES or fed or (key == "output_names" and not inside)
-    ]
-    parts = [part for part in element if not _tells_history(element, part)]
-    to(repr((tag, kept, (element.text or "").strip(), len(parts))).encode())
-    for part in parts:
-        _tell(part, to, inside=inside, fed=fed)
+    waiting = [(root, False, False)]
+    while waiting:
+        element, inside, fed = waiting.pop()
+        tag = element.tag
+        inside = inside or tag.endswith("body")
+        if tag == "layer":
+            fed = not inside and element.get("type") == "Parameter"
+        kept = [
+            (key, value)
+            for key, value in sorted(element.attrib.items())
+            if (tag, key) not in _NAMES or fed or (key == "output_names" and not inside)
+        ]
+        parts = [part for part in element if not _tells_history(element, part)]
+        to(repr((tag, kept, (element.text or "").strip(), len(parts))).encode())
+        waiting += [(part, inside, fed) for part in reversed(parts)]
 
 
 def _tells_history(element: ET.Element, part: ET.Element) -> bool:

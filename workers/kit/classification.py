@@ -5,6 +5,8 @@ exporters give say it; where none of them does, one score for each class of a ro
 and an output with more sides is not known to be any.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -14,12 +16,17 @@ import openvino as ov
 from ovfarm.failures import FailureCode
 from workers.kit.data import Array
 from workers.kit.data.rows import bad
+from workers.protocol import StepFailed
 
 # What transformers and torch write for a token or a pixel that has no class.
 IGNORED = -100
 _SOFTMAX = {"Softmax", "SoftMax", "LogSoftmax"}
-_OF_SCORES = ("logit", "prob", "softmax", "score")
-_OF_NUMBERS = ("hidden_state", "embed", "pool", "feature", "depth", "image", "sample", "box")
+# How words in the names of outputs begin; the former win over the latter.
+_OF_SCORES = ("logit", "prob", "softmax", "score", "class")
+_OF_NUMBERS = ("hidden", "embed", "pool", "feature", "depth", "image", "sample", "box", "bbox")
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+# What lies between 0 and 1 is the same when it differs by a thousandth.
+_OF_CHANCES = 1e-3
 _WHOLE = {ov.Type.boolean, ov.Type.i32, ov.Type.i64, ov.Type.u32, ov.Type.u64}
 
 
@@ -34,12 +41,16 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What is known of an output before it is computed; ``axis`` is that of its softmax."""
+    """What is known of an output before it is computed.
+
+    ``axis`` is that of its softmax, ``tolerance`` the difference of numbers that is none.
+    """
 
     name: str
     kind: Kind
     axis: int | None = None
     shape: tuple[int | None, ...] = ()
+    tolerance: float = 0.0
 
     def classes(self, shape: tuple[int, ...]) -> int | None:
         """Return the axis along which the highest number is a class; None where there is no such axis."""
@@ -54,7 +65,6 @@ class Meaning:
 
 def meaning(port: ov.Output) -> Meaning:
     """Return what an output of a model holds, told by its type, by what computes it and by its name."""
-    names = " ".join(sorted(port.get_names())).lower()
     partial = port.get_partial_shape()
     sides = () if partial.rank.is_dynamic else tuple(d.get_length() if d.is_static else None for d in partial)
     node = port.get_node().input_value(0).get_node()
@@ -64,14 +74,17 @@ def meaning(port: ov.Output) -> Meaning:
     if node.get_type_name() in _SOFTMAX:
         return Meaning(name, Kind.CLASSES, int(node.get_attributes()["axis"]), sides)
     if node.get_type_name() == "Sigmoid":
-        return Meaning(name, Kind.NUMBERS, shape=sides)
-    return Meaning(name, _by_name(names), shape=sides)
+        return Meaning(name, Kind.NUMBERS, shape=sides, tolerance=_OF_CHANCES)
+    return Meaning(name, _by_name(port.get_names()), shape=sides)
 
 
-def _by_name(names: str) -> Kind:
-    if any(word in names for word in _OF_SCORES):
+def _by_name(names: Iterable[str]) -> Kind:
+    """Tell by whole words of the last part of a name: scopes of exporters say other things."""
+    last = [name.rpartition("/")[2].partition(":")[0] for name in names]
+    words = [word.lower() for name in last for word in _WORDS.findall(name)]
+    if any(word.startswith(_OF_SCORES) for word in words):
         return Kind.CLASSES
-    return Kind.NUMBERS if any(word in names for word in _OF_NUMBERS) else Kind.UNKNOWN
+    return Kind.NUMBERS if any(word.startswith(_OF_NUMBERS) for word in words) else Kind.UNKNOWN
 
 
 def _sides(shape: tuple[int, ...]) -> list[int]:
@@ -149,7 +162,7 @@ def one_number(output: Array) -> bool:
     return output.size == len(output)
 
 
-def _no_classes(output: Array) -> Exception:
+def _no_classes(output: Array) -> StepFailed:
     why = "one number a row, and no classes" if one_number(output) else "several scores for each class"
     return _misfit(
         "labels are class numbers, one a row, of an output [rows, classes]; the model's first output is "
@@ -157,11 +170,16 @@ def _no_classes(output: Array) -> Exception:
     )
 
 
+def no_labels() -> StepFailed:
+    """Return the failure of labels of which none counts."""
+    return _misfit(f"all labels are {IGNORED}, which stands for no label: nothing is left to judge by")
+
+
 def _told(array: Array) -> str:
     return ", ".join(["rows", *map(str, array.shape[1:])])
 
 
-def _misfit(words: str) -> Exception:
+def _misfit(words: str) -> StepFailed:
     return bad(
         FailureCode.LABELS_MISFIT,
         words,

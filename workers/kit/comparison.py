@@ -39,7 +39,10 @@ class Comparison:
     largest: float = 0.0
     cosines: float = 0.0
     directions: int = 0
-    fit: stats.Fit = field(default_factory=stats.Fit)
+    fit: stats.Fit = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fit = stats.Fit(self.meaning.tolerance)
 
     def add(self, mine: Array, theirs: Array, mask: Array | None = None) -> None:
         """Count rows; of tokens only those count where ``mask`` [rows, tokens] has ones."""

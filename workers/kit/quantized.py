@@ -18,8 +18,12 @@ _COMPUTING = frozenset(
 )  # fmt: skip
 # What stands between a stored weight and the layer that it is of.
 _BETWEEN = frozenset(
-    {"Convert", "Subtract", "Multiply", "Reshape", "Transpose", "Gather", "Squeeze", "Unsqueeze", "Concat"}
-)
+    {
+        "Convert", "Subtract", "Multiply", "Divide", "Reshape", "Transpose", "Gather", "Squeeze", "Unsqueeze",
+        "Concat",
+    }
+)  # fmt: skip
+_ORDERED = frozenset({"Subtract", "Divide"})
 
 
 class _Source(IntEnum):
@@ -54,15 +58,15 @@ def _source(op: ov.Node, kind: str, given: list[_Source]) -> _Source:
         return _Source.COMPUTED
     if kind == "Convert":
         return _Source.WIDENED if given[0] is _Source.NARROW else given[0]
-    if kind in {"Subtract", "Multiply"}:
+    if kind in _ORDERED or kind == "Multiply":
         return _restored(op, kind, given)
     return max(given)
 
 
 def _restored(op: ov.Node, kind: str, given: list[_Source]) -> _Source:
-    """Return what a difference or a product of constants is: a mask times weights restores nothing."""
+    """Return what constants make of each other: a mask times weights restores nothing."""
     sizes = [prod(op.get_input_shape(number)) for number in (0, 1)]
-    for weight, other in ((0, 1),) if kind == "Subtract" else ((0, 1), (1, 0)):
+    for weight, other in ((0, 1),) if kind in _ORDERED else ((0, 1), (1, 0)):
         if given[weight] >= _Source.WIDENED and sizes[other] < sizes[weight]:
             return _Source.RESTORED
     return _Source.CONSTANT

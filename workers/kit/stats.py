@@ -13,6 +13,8 @@ _Z95 = 1.959963984540054
 _RESAMPLES = 2000
 # Below this share of their squares, the spread of numbers in single precision is their rounding.
 _NO_SPREAD = 1e-13
+# Single precision: of the largest number of an output, and of numbers that are all zero.
+_ROUNDING, _NOTHING = 1e-7, 1e-6
 Floats = NDArray[Any]
 
 
@@ -102,20 +104,37 @@ def cosine_distances(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> 
 
 @dataclass(slots=True)
 class Fit:
-    """How much of what a reference's numbers tell is kept, counted as they come (R²)."""
+    """How much of what a reference's numbers tell is kept, counted as they come (R²).
 
+    The spread of a number is that around the mean of its own column, the last side of an output: what
+    tells one column from another tells no row from another. Differences of ``tolerance`` (root of the mean
+    square) are none, and neither are those that rounding makes of the largest number.
+    """
+
+    tolerance: float = 0.0
     count: int = 0
-    total: float = 0.0
     squares: float = 0.0
     residual: float = 0.0
+    largest: float = 0.0
+    _totals: Floats | None = None
 
     def add(self, mine: Floats, theirs: Floats) -> None:
-        """Count numbers and their counterparts."""
-        mine, theirs = mine.astype(np.float64).ravel(), theirs.astype(np.float64).ravel()
+        """Count numbers and their counterparts: rows of one number, or arrays with columns last."""
+        mine, theirs = mine.astype(np.float64), theirs.astype(np.float64)
+        if not theirs.size:
+            return
         self.count += theirs.size
-        self.total += float(theirs.sum())
         self.squares += float((theirs**2).sum())
         self.residual += float(((mine - theirs) ** 2).sum())
+        self.largest = max(self.largest, float(np.abs(theirs).max()))
+        columns = theirs.reshape(-1, theirs.shape[-1] if theirs.ndim > 1 else 1).sum(axis=0)
+        if self._totals is None:
+            self._totals = columns
+        elif self._totals.shape == columns.shape:
+            self._totals = self._totals + columns
+        else:
+            # Rows of several lengths have no columns.
+            self._totals = np.array([self._totals.sum() + columns.sum()])
 
     @property
     def relative(self) -> float:
@@ -128,11 +147,17 @@ class Fit:
 
         Where the reference says the same for all rows, or there is one, its squares stand for the spread.
         """
-        spread = self.squares - self.total**2 / self.count
-        whole = spread if spread > _NO_SPREAD * self.squares else self.squares
-        if not whole:
-            return 0.0 if self.residual else 1.0
-        return 1 - self.residual / whole
+        rounding = _ROUNDING * self.largest if self.squares else _NOTHING
+        if not self.count or self.residual <= self.count * max(self.tolerance, rounding) ** 2:
+            return 1.0
+        whole = self._spread if self._spread > _NO_SPREAD * self.squares else self.squares
+        return 1 - self.residual / whole if whole else 0.0
+
+    @property
+    def _spread(self) -> float:
+        if self._totals is None:
+            return 0.0
+        return self.squares - float((self._totals**2).sum()) * len(self._totals) / self.count
 
 
 def relative(mine: Floats, theirs: Floats) -> float:

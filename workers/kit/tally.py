@@ -30,8 +30,12 @@ class Tally:
 
     @property
     def accuracy(self) -> float | None:
-        """The model's accuracy, where there were labels."""
-        return None if self.right is None else self.right / max(self.labelled, 1)
+        """The model's accuracy, where there were labels; raises StepFailed where none of them counts."""
+        if self.right is None:
+            return None
+        if not self.labelled:
+            raise classification.no_labels()
+        return self.right / self.labelled
 
     @property
     def before(self) -> float | None:
