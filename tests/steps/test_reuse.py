@@ -8,7 +8,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from ovfarm.hardware import Device, Need, Offer, Versions
+from ovfarm.hardware import Device, Need
 from ovfarm.jobs import Cache, Part
 from ovfarm.keys import step_key
 from ovfarm.recipes import (
@@ -24,19 +24,12 @@ from ovfarm.recipes import (
 )
 from storage.claims import Claim
 from storage.inputs import Input
+from tests.core.test_keys import OFFER
 from tests.steps.conftest import Benches
 from workers.kit import canonical, ir
 from workers.outputs import collect, describe
 from workers.request import key_inputs
 from workers.steps import compress, convert
-
-OFFER = Offer(
-    device=Device.CPU,
-    device_name="Testium",
-    memory_bytes=1 << 34,
-    cores=2,
-    versions=Versions(openvino="1", nncf="1", python="3"),
-)
 
 
 def given(role: str, folder: Path) -> Input:

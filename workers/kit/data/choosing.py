@@ -10,6 +10,7 @@ import openvino as ov
 from ovfarm.datasets import Reading
 from ovfarm.failures import FailureCode
 from workers.kit.data.derived import derivable
+from workers.kit.data.fitting import sides
 from workers.kit.data.rows import Column, Kind, bad, named
 from workers.protocol import StepFailed
 
@@ -91,7 +92,8 @@ def _alone(columns: Mapping[str, Column], port: ov.Output, ports: Sequence[ov.Ou
     plain = all(column.kind is Kind.NUMBERS for column in wordless.values())
     if not plain or len(wordless) < 2:
         raise _unfed(columns, ports)
-    values = _values(port)
+    lengths = sides(port)
+    values = prod(lengths) if lengths else None
     if values == len(wordless):
         return tuple(wordless)
     kinds = Counter(_WORDS[column.kind] for column in columns.values())
@@ -104,13 +106,6 @@ def _alone(columns: Mapping[str, Column], port: ov.Output, ports: Sequence[ov.Ou
         hint=f"name those that are the input's: --map {port.get_any_name()}=FIRST..LAST, in the order of the "
         "file; and the column of labels: --labels COLUMN",
     )
-
-
-def _values(port: ov.Output) -> int | None:
-    """Return how many numbers a row of an input has, or None when that is open."""
-    shape = port.get_partial_shape()
-    sides = list(shape)[1:] if shape.rank.is_static else []
-    return prod(side.get_length() for side in sides) if sides and all(s.is_static for s in sides) else None
 
 
 def _unfed(columns: Mapping[str, Column], ports: Sequence[ov.Output]) -> StepFailed:

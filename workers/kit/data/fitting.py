@@ -56,14 +56,20 @@ def _turned(
     return None, ()
 
 
+def sides(port: ov.Output) -> list[int] | None:
+    """Return the shape of one row of an input, or None when a part of it is open."""
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic or any(side.is_dynamic for side in list(shape)[1:]):
+        return None
+    return [side.get_length() for side in list(shape)[1:]]
+
+
 def spread(rows: Array, port: ov.Output) -> Array:
     """Return numbers or flat lists in the shape of an input, where it has as many and is all static."""
-    shape = port.get_partial_shape()
-    sides = list(shape)[1:] if shape.rank.is_static else []
-    if shape.rank.is_dynamic or rows.ndim > 2 or any(side.is_dynamic for side in sides):
+    lengths = sides(port)
+    if lengths is None or rows.ndim > 2 or prod(rows.shape[1:]) != prod(lengths):
         return rows
-    lengths = [side.get_length() for side in sides]
-    return rows.reshape(len(rows), *lengths) if prod(rows.shape[1:]) == prod(lengths) else rows
+    return rows.reshape(len(rows), *lengths)
 
 
 def fitting(rows: Array, port: ov.Output, numbers: range) -> Array:
